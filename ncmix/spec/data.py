@@ -1,0 +1,102 @@
+"""What a network can be trained on, and what is known of each data set before a byte of it is read."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ncmix.spec.parts import Part, by_kind
+
+BuiltinName = Literal["digits", "mnist", "fashion_mnist", "svhn", "cifar10", "cifar100"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Sizes of a data set; `smallest` is the number of training images of its rarest class."""
+
+    classes: int
+    train: int
+    test: int
+    smallest: int
+    shape: tuple[int, ...]
+
+
+FACTS: dict[str, Facts] = {
+    "digits": Facts(10, 1442, 355, 140, (1, 8, 8)),
+    "mnist": Facts(10, 60_000, 10_000, 5_421, (1, 28, 28)),
+    "fashion_mnist": Facts(10, 60_000, 10_000, 6_000, (1, 28, 28)),
+    "svhn": Facts(10, 73_257, 26_032, 4_659, (3, 32, 32)),
+    "cifar10": Facts(10, 50_000, 10_000, 5_000, (3, 32, 32)),
+    "cifar100": Facts(100, 50_000, 10_000, 500, (3, 32, 32)),
+}
+
+
+class Imbalance(Part):
+    """Fewer images of the later classes: `exponential` n_k = n ratio^(-k/(K-1)); `step` n/ratio for the second half."""
+
+    kind: Literal["exponential", "step"]
+    ratio: Annotated[float, Field(ge=1)]
+
+
+class _Labelled(Part):
+    per_class: Annotated[int, Field(ge=1)] | None = None
+    imbalance: Imbalance | None = None
+    label_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Builtin(_Labelled):
+    """A public data set: torchvision's, or scikit-learn's 1,797 handwritten digits."""
+
+    kind: BuiltinName
+    augment: Literal["none", "crop_flip"] = "none"
+
+
+class Gaussian(_Labelled):
+    """Synthetic vectors: class means of length `separation` in random directions, unit Gaussian noise around them."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    classes: Annotated[int, Field(ge=2, le=10_000)] = 10
+    dim: Annotated[int, Field(ge=1, le=65_536)] = 32
+    train_per_class: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    test_per_class: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    separation: Annotated[float, Field(gt=0)] = 4.0
+    draw: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class ImageFolder(_Labelled):
+    """Pictures `train/<class>/*` and `test/<class>/*` in a folder that the operator registered under `name`."""
+
+    kind: Literal["image_folder"] = "image_folder"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    augment: Literal["none", "crop_flip"] = "none"
+
+
+Dataset = Annotated[Builtin | Gaussian | ImageFolder, *by_kind]
+
+
+def facts(dataset: Builtin | Gaussian | ImageFolder) -> Facts | None:
+    """The sizes of the data set itself, before any subset is taken; None for a folder, which only a worker can see."""
+    match dataset:
+        case Builtin(kind=kind):
+            return FACTS[kind]
+        case Gaussian(classes=k, train_per_class=n, test_per_class=m, dim=d):
+            return Facts(k, k * n, k * m, n, (d,))
+        case ImageFolder():
+            return None
+
+
+def class_sizes(dataset: Builtin | Gaussian | ImageFolder, available: tuple[int, ...]) -> tuple[int, ...]:
+    """How many training images of each class are kept, given how many there are: `per_class`, then `imbalance`."""
+    balanced = tuple(n if dataset.per_class is None else min(n, dataset.per_class) for n in available)
+    if dataset.imbalance is None:
+        return balanced
+    shares = _shares(dataset.imbalance, len(available))
+    return tuple(max(1, round(n * share)) for n, share in zip(balanced, shares, strict=True))
+
+
+def _shares(imbalance: Imbalance, classes: int) -> tuple[float, ...]:
+    last = max(classes - 1, 1)
+    if imbalance.kind == "exponential":
+        return tuple(imbalance.ratio ** (-k / last) for k in range(classes))
+    return tuple(1.0 if k < classes // 2 else 1 / imbalance.ratio for k in range(classes))

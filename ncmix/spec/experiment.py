@@ -1,0 +1,123 @@
+"""The experiment: one frozen object that says everything a run depends on, and the rules between its parts."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from ncmix.spec.data import Builtin, Dataset, Facts, Gaussian, ImageFolder, class_sizes, facts
+from ncmix.spec.descent import MultiStep, Optimizer, Schedule, Sgd
+from ncmix.spec.measuring import Features, Measure
+from ncmix.spec.network import Head, LinearHead, Mlp, Model
+from ncmix.spec.objective import CrossEntropy, Loss, Mix, NoMix
+from ncmix.spec.parts import Part, by_kind, listed
+
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=-]{0,63}$")]
+
+# What is beside the science: two specs that differ only here are the same experiment.
+BESIDE = frozenset({"name", "tags", "priority", "limits"})
+
+
+class Limits(Part):
+    """Bounds the job service keeps; `wall_hours` counts from the start of an attempt."""
+
+    wall_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
+
+
+class Spec(Part):
+    """One experiment. A part with variants is a union by `kind`; a string is short for `{kind: string}`."""
+
+    dataset: Dataset
+    model: Model
+    head: Annotated[Head, *by_kind[1:]] = LinearHead()
+    loss: Loss = CrossEntropy()
+    mix: Mix = NoMix()
+    optimizer: Optimizer = Sgd()
+    schedule: Schedule = MultiStep()
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 350
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    deterministic: bool = False
+    measure: Measure = Measure()
+    features: Features = Features()
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    name: Annotated[str, Field(max_length=200)] = ""
+    tags: Annotated[tuple[Tag, ...], listed, Field(max_length=32)] = ()
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if misfits := [*_epoch_misfits(self), *_data_misfits(self)]:
+            text = "; ".join(f"{path}: {sentence}" for path, sentence in misfits)
+            raise PydanticCustomError("misfit", "{text}", {"text": text, "misfits": misfits})
+        return self
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the science in the spec: equal specs, equal keys, whatever their names, tags or priority."""
+        science = self.model_dump(mode="json", exclude=set(BESIDE))
+        return hashlib.sha256(json.dumps(science, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def measured_epochs(self) -> tuple[int, ...]:
+        """The epochs at which this run is measured, increasing."""
+        return self.measure.at(self.epochs)
+
+    @property
+    def title(self) -> str:
+        """The given name, or one made of what usually differs: `digits mlp cross_entropy mixup seed 0`."""
+        return self.name or " ".join(
+            [self.dataset.kind, self.model.kind, self.loss.kind, self.mix.kind, f"seed {self.seed}"]
+        )
+
+
+# A field's dotted path and what is wrong with it.
+Misfit = tuple[str, str]
+
+
+def _epoch_misfits(spec: Spec) -> Iterator[Misfit]:
+    if past := [e for e in spec.measured_epochs if e > spec.epochs]:
+        yield "measure.epochs", f"epoch {past[0]} lies past the end; allowed are 0 to {spec.epochs}"
+    if spec.schedule.warmup_epochs > spec.epochs:
+        warmup = spec.schedule.warmup_epochs
+        yield "schedule.warmup_epochs", f"{warmup} is longer than the run; allowed are 0 to {spec.epochs}"
+    match spec.schedule:
+        case MultiStep(milestones=milestones):
+            if late := [m for m in milestones if isinstance(m, int) and m >= spec.epochs]:
+                yield (
+                    "schedule.milestones",
+                    f"epoch {late[0]} is not before the end; allowed are 1 to {spec.epochs - 1}",
+                )
+
+
+def _data_misfits(spec: Spec) -> Iterator[Misfit]:
+    known = facts(spec.dataset)
+    if known is None:
+        return
+    if spec.dataset.per_class is not None and spec.dataset.per_class > known.smallest:
+        yield (
+            "dataset.per_class",
+            f"{spec.dataset.per_class} is more than the rarest class has; allowed are 1 to {known.smallest}",
+        )
+    if spec.batch_size > (size := _train_size(spec.dataset, known)):
+        yield "batch_size", f"{spec.batch_size} is larger than the training data; allowed are 2 to {size}"
+    if len(known.shape) == 1 and not isinstance(spec.model, Mlp):
+        yield "model", f"{spec.model.kind} needs images, but {spec.dataset.kind} has vectors; allowed is mlp"
+    if spec.measure.geometry and max(spec.measure.geometry.classes) >= known.classes:
+        named = list(spec.measure.geometry.classes)
+        yield (
+            "measure.geometry.classes",
+            f"{named} names a class the data lack; allowed are 0 to {known.classes - 1}, or measure.geometry: null",
+        )
+
+
+def _train_size(dataset: Builtin | Gaussian | ImageFolder, known: Facts) -> int:
+    if dataset.per_class is None and dataset.imbalance is None:
+        return known.train
+    return sum(class_sizes(dataset, (known.train // known.classes,) * known.classes))
