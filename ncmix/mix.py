@@ -26,9 +26,9 @@ class Draws:
     @classmethod
     def seeded(cls, seed: int, device: torch.device, stream: int = 0) -> "Draws":
         """Generators that depend on `seed` and `stream` only; different streams of one seed are independent."""
-        source = np.random.SeedSequence(seed, spawn_key=(stream,))
-        tensors = torch.Generator(device).manual_seed(int(source.generate_state(1, np.uint64)[0]))
-        return cls(np.random.default_rng(source), tensors)
+        host, tensors = np.random.SeedSequence(seed, spawn_key=(stream,)).spawn(2)
+        state = int(tensors.generate_state(1, np.uint64)[0])
+        return cls(np.random.default_rng(host), torch.Generator(device).manual_seed(state))
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def one_hot(y_B: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Te
 
 
 def _none(mix: NoMix) -> Mixer:
-    def unmixed(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:  # noqa: ARG001 - every mixer's face
+    def unmixed(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
         return Mixed(x_B, one_hot(y_B, classes, x_B.dtype))
 
     return unmixed
@@ -106,7 +106,7 @@ def _same_class(y_B: Tensor, generator: torch.Generator) -> Tensor:
     shuffled_B = _any(y_B, generator)
     in_order_B = torch.argsort(y_B, stable=True)
     at_random_B = shuffled_B[torch.argsort(y_B[shuffled_B], stable=True)]
-    return torch.empty_like(in_order_B).scatter_(0, in_order_B, at_random_B)
+    return at_random_B[torch.argsort(in_order_B)]
 
 
 def _different_class(y_B: Tensor, generator: torch.Generator) -> Tensor:
