@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ncmix.errors import NcmixError
 
-class DataHomeError(ValueError):
+
+class DataHomeError(NcmixError, ValueError):
     """A setting about data folders cannot be used; the message is a sentence."""
 
 

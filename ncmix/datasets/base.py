@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ncmix.errors import NcmixError
 
-class DataError(RuntimeError):
+
+class DataError(NcmixError, RuntimeError):
     """A data set cannot be had or used; the message is a sentence a user can act on."""
 
 

@@ -7,7 +7,7 @@ from ncmix.spec.measuring import PAPYAN, Every, Features, Geometry, Measure
 from ncmix.spec.network import ConvNet, Head, LinearHead, Mlp, Model, ResNet18
 from ncmix.spec.objective import CrossEntropy, Loss, Mix, Mixup, Mse, NoMix
 from ncmix.spec.parts import Part, expand_shorthand, kinds
-from ncmix.spec.reading import Problem, SpecError, override, parse, problems, read_yaml
+from ncmix.spec.reading import Problem, SpecError, assign, override, parse, problems, read_yaml
 
 # Every axis of a spec that has variants: field -> kind -> the part that describes it.
 VOCABULARY: dict[str, dict[str, type[Part]]] = {
@@ -60,6 +60,7 @@ __all__ = [
     "Sgd",
     "Spec",
     "SpecError",
+    "assign",
     "class_sizes",
     "expand_shorthand",
     "facts",

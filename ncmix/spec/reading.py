@@ -10,11 +10,12 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ncmix.errors import NcmixError
 from ncmix.spec.experiment import Spec
 from ncmix.spec.parts import Part, expand_shorthand
 
 
-class SpecError(ValueError):
+class SpecError(NcmixError, ValueError):
     """What was written is not a spec; the message is a sentence."""
 
 
@@ -71,19 +72,36 @@ def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
         path, sign, value = word.partition("=")
         if not sign or not path:
             raise SpecError(f"{word!r} is not of the form field=value, such as optimizer.lr=0.1")
-        _put(result, path.split("."), read_yaml(value), word)
+        result = assign(result, path, read_yaml(value))
     return result
 
 
-def _put(data: dict[str, Any], path: list[str], value: Any, word: str) -> None:
+def assign(data: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
+    """A copy of `data` with the field at the dotted `path` set; a part written as a string keeps its kind.
+
+    Raises:
+        SpecError: the path leads through something that has no fields.
+    """
+    result = dict(data)
+    _put(result, path.split("."), value)
+    return result
+
+
+def _put(data: dict[str, Any], path: list[str], value: object) -> None:
     if len(path) == 1:
         data[path[0]] = value
         return
-    below = data.get(path[0], {})
+    below = data.get(path[0], _default(path[0]))
     if not isinstance(below, str | Mapping):
-        raise SpecError(f"{word!r} cannot be set: {path[0]} is {below!r}, which has no fields")
+        raise SpecError(f"{'.'.join(path)} cannot be set: {path[0]} is {below!r}, which has no fields")
     data[path[0]] = inner = expand_shorthand(below)
-    _put(inner, path[1:], value, word)
+    _put(inner, path[1:], value)
+
+
+def _default(name: str) -> dict[str, str]:
+    """A part that was not written yet has the kind it would have had."""
+    field = Spec.model_fields.get(name)
+    return {"kind": field.default.kind} if field and hasattr(field.default, "kind") else {}
 
 
 def problems(error: ValidationError) -> list[Problem]:
@@ -94,7 +112,9 @@ def problems(error: ValidationError) -> list[Problem]:
             messages = found.setdefault(pointer, [])
             if message not in messages:
                 messages.append(message)
-    return [Problem(pointer, " ".join(messages)) for pointer, messages in found.items()]
+    # An invalid item also makes its list "too short": the list's own complaint adds nothing.
+    outer = {p for p in found for q in found if q.startswith(f"{p}/")}
+    return [Problem(pointer, " ".join(messages)) for pointer, messages in found.items() if pointer not in outer]
 
 
 def _located(detail: ErrorDetails) -> list[tuple[str, str]]:
@@ -118,7 +138,9 @@ def _sentence(detail: ErrorDetails, context: Mapping[str, Any], part: type[Part]
             return f"There is no such field; allowed here are {', '.join(part.model_fields) if part else 'none'}."
         case "union_tag_invalid":
             return f"{context['tag']!r} is not known; allowed are {context['expected_tags'].replace(chr(39), '')}."
-        case "union_tag_not_found" | "model_attributes_type" | "model_type":
+        case "union_tag_not_found":
+            return f"{given} does not say its kind; add the field 'kind'."
+        case "model_attributes_type" | "model_type":
             return f"{given} is neither a kind nor an object of fields."
         case "value_error":
             return f"{context['error']}."

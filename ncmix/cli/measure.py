@@ -1,0 +1,94 @@
+"""`ncmix measure`: the whole metric table for anybody's features, whatever framework made them."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from ncmix.cli.display import number, out
+from ncmix.errors import NcmixError
+from ncmix.results import Metric
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class ArraysError(NcmixError, ValueError):
+    """The file does not hold the arrays that can be measured."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: an object of name and value; null is undefined.")
+def measure(file: Path, as_json: bool) -> None:
+    """Measure neural collapse of features in an .npz FILE, made by any framework.
+
+    \b
+    FILE holds
+      H  (N, D)  last-layer features, the input of the classifier
+      y  (N,)    class indices 0 … K−1
+      W  (K, D)  classifier weights
+      b  (K,)    classifier bias, optional
+    """
+    metrics = _measure(_read(file))
+    if as_json:
+        click.echo(json.dumps({m.name: m.value for m in metrics}, indent=2))
+    else:
+        out.print(_table(file, metrics))
+
+
+def _read(file: Path) -> Arrays:
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in ("H", "y", "W", "b") if name in stored}
+    except (ValueError, OSError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise ArraysError(f"{file} is not a readable .npz file of plain arrays: {error}") from error
+    if missing := [name for name in ("H", "y", "W") if name not in arrays]:
+        raise ArraysError(f"{file} lacks the array {missing[0]!r}; needed are H, y and W, and b if there is a bias.")
+    if problem := _misfit(arrays["H"], arrays["y"], arrays["W"], arrays.get("b")):
+        raise ArraysError(f"{file} cannot be measured: {problem}")
+    return arrays
+
+
+def _misfit(h: NDArray[Any], y: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None) -> str | None:
+    """What is wrong with the arrays, as a sentence."""
+    if h.ndim != 2 or w.ndim != 2 or h.shape[1] != w.shape[1]:
+        return f"H must be (N, D) and W (K, D) with one D; they are {h.shape} and {w.shape}."
+    if y.shape != (len(h),) or y.dtype.kind not in "iu":
+        return f"y must be {len(h)} whole numbers, one a row of H; it is {y.dtype} of shape {y.shape}."
+    if b is not None and b.shape != (len(w),):
+        return f"b must have shape ({len(w)},), one a row of W; it has {b.shape}."
+    if strange := [a.dtype for a in (h, w, b) if a is not None and a.dtype.kind not in "fiu"]:
+        return f"H, W and b must be real numbers; one is {strange[0]}."
+    return None
+
+
+def _measure(arrays: Arrays) -> tuple[Metric, ...]:
+    import torch  # noqa: PLC0415 - only measuring needs torch
+
+    from ncmix import metrics  # noqa: PLC0415
+
+    real = {name: torch.from_numpy(_real(a)) for name, a in arrays.items() if name != "y"}
+    labels = torch.from_numpy(arrays["y"].astype(np.int64))
+    return metrics.measure("train", real["H"], labels, real["W"], real.get("b"))
+
+
+def _real(array: NDArray[Any]) -> NDArray[Any]:
+    """Float32 and float64 as they are; half precision and integers, which are not summed exactly, as float32."""
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+def _table(file: Path, metrics: tuple[Metric, ...]) -> Table:
+    from ncmix.metrics import summary  # noqa: PLC0415
+
+    table = Table(title=f"Neural collapse of {file.name}", title_justify="left")
+    table.add_column("metric", no_wrap=True)
+    table.add_column("value", justify="right")
+    table.add_column("definition", style="dim")
+    for metric in metrics:
+        table.add_row(metric.name, number(metric.value), metric.note or summary(metric.name))
+    return table

@@ -1,0 +1,114 @@
+"""Talks to the service over HTTP: submit, follow, cancel, fetch; every answer is plain JSON values or bytes."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from ncmix.errors import NcmixError
+from ncmix.spec import Spec
+
+Json = dict[str, Any]
+FINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class ApiError(NcmixError):
+    """The service refused; `status` is its HTTP status, `problem` the body of its answer (RFC 9457)."""
+
+    def __init__(self, status: int, problem: Json) -> None:
+        self.status, self.problem = status, problem
+        super().__init__(_sentence(status, problem))
+
+
+class Client:
+    """A connection to a service at `url`, such as http://127.0.0.1:8000."""
+
+    def __init__(self, url: str, timeout: float = 30.0) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx2.Client(base_url=f"{self.url}/api/v1", timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def submit(self, spec: Spec | Mapping[str, Any], rerun: bool = False) -> Json:
+        """Queue an experiment; the same spec again gives the one that is there, unless `rerun`."""
+        body = spec.model_dump(mode="json") if isinstance(spec, Spec) else dict(spec)
+        return self._json("POST", "/experiments", json=body, params={"rerun": rerun})
+
+    def submit_preset(self, name: str) -> list[Json]:
+        """Queue every experiment of a preset."""
+        return self._json("POST", f"/presets/{name}")["items"]
+
+    def experiment(self, experiment: str) -> Json:
+        """One experiment as it is now."""
+        return self._json("GET", f"/experiments/{experiment}")
+
+    def experiments(self, **filters: str) -> Iterator[Json]:
+        """All experiments that match, newest first, page by page."""
+        cursor: dict[str, str] = {}
+        while True:
+            page = self._json("GET", "/experiments", params={**filters, **cursor})
+            yield from page["items"]
+            if not page["next_cursor"]:
+                return
+            cursor = {"cursor": page["next_cursor"]}
+
+    def metrics(self, experiment: str, **filters: str) -> list[Json]:
+        """Its metrics as rows of epoch, split, name and value."""
+        return self._json("GET", f"/experiments/{experiment}/metrics", params=filters)["items"]
+
+    def log(self, experiment: str) -> str:
+        """What its process has printed."""
+        return self._send("GET", f"/experiments/{experiment}/log").text
+
+    def cancel(self, experiment: str) -> Json:
+        """Ask it to stop; to ask again changes nothing."""
+        return self._json("POST", f"/experiments/{experiment}/cancel")
+
+    def plot(self, experiment: str, name: str, suffix: str = "png", **options: str | int) -> bytes:
+        """A picture of it: `nc`, `curves` or `last-layer` as png, svg or pdf."""
+        return self._send("GET", f"/experiments/{experiment}/plots/{name}.{suffix}", params=options).content
+
+    def compare(self, experiments: Sequence[str], name: str, suffix: str = "png", **options: str | int) -> bytes:
+        """One picture of several."""
+        query = {"ids": ",".join(experiments), **options}
+        return self._send("GET", f"/compare/plots/{name}.{suffix}", params=query).content
+
+    def follow(self, experiment: str, every: float = 0.25) -> Iterator[Json]:
+        """The experiment again and again, as it changes, until it has ended."""
+        while True:
+            yield (now := self.experiment(experiment))
+            if now["state"] in FINAL:
+                return
+            time.sleep(every)
+
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        return self._send(method, path, **options).json()
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx2.TransportError as error:
+            raise NcmixError(f"The service at {self.url} does not answer: {error}.") from error
+        if response.is_error:
+            raise ApiError(response.status_code, _problem(response))
+        return response
+
+
+def _problem(response: httpx2.Response) -> Json:
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
+        return response.json()
+    return {"title": response.reason_phrase, "detail": response.text[:500]}
+
+
+def _sentence(status: int, problem: Json) -> str:
+    text = problem.get("detail") or problem.get("title") or f"HTTP status {status}"
+    errors = [f"  {e['pointer'].strip('/').replace('/', '.')}: {e['detail']}" for e in problem.get("errors", [])]
+    return "\n".join([f"The service refused ({status}): {text}", *errors])

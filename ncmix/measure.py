@@ -1,0 +1,130 @@
+"""Measures a network between epochs: clean data, eval mode, float32, on the splits and at the epochs the spec names."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ncmix import geometry, metrics, mix
+from ncmix.datasets.base import Data, Split
+from ncmix.losses import Loss
+from ncmix.models import Network
+from ncmix.numerics import arithmetic
+from ncmix.results import ArraySet, Metric
+from ncmix.spec import Spec
+
+BATCH = 1000
+
+# The probe has a stream of its own: measuring never moves the training's, and every epoch sees the same mixtures.
+PROBE_STREAM = 1
+
+
+class Measurer:
+    """Knows when to measure and what to keep; the network it watches is left as it was found."""
+
+    def __init__(self, spec: Spec, data: Data, network: Network, loss: Loss) -> None:
+        self.spec, self.data, self.network, self.loss = spec, data, network, loss
+
+    def at(self, epoch: int) -> tuple[tuple[Metric, ...], tuple[ArraySet, ...]]:
+        """The metrics and the array sets of this epoch; both empty if it is not to be measured."""
+        if epoch not in self.spec.measured_epochs:
+            return (), ()
+        with torch.no_grad(), _arithmetic(self.spec, self.data.mean.device), _evaluating(self.network):
+            return self._measure(keep=self._keeps(epoch))
+
+    def _keeps(self, epoch: int) -> bool:
+        keep = self.spec.features.keep
+        return keep == "measured" or (keep == "last" and epoch == self.spec.measured_epochs[-1])
+
+    def _measure(self, keep: bool) -> tuple[tuple[Metric, ...], tuple[ArraySet, ...]]:
+        splits = {"train": self.data.train, "test": self.data.test}
+        features = {name: self._features(splits[name]) for name in {"train", *self.spec.measure.splits}}
+        means_KD = metrics.class_means(features["train"], self.data.train.y, len(self.data.classes))
+        found: list[Metric] = []
+        for name in self.spec.measure.splits:
+            found += self._split(name, features[name], splits[name].y, means_KD)
+        sets = [self._kept(name, features[name], splits[name].y) for name in self.spec.measure.splits if keep]
+        if keep:
+            sets.append(_classifier(self.network))
+        if self.spec.measure.geometry:
+            probe, scalars = self._probe(means_KD)
+            found += scalars
+            sets.append(probe)
+        return tuple(found), tuple(sets)
+
+    def _features(self, split: Split) -> Tensor:
+        """(N, D) last-layer features of a split, in float32 on the device."""
+        batches = (self.network(self.data.normalize(x_B))[0].float() for x_B in split.x.split(BATCH))
+        return torch.cat(list(batches))
+
+    def _split(self, name: str, h_ND: Tensor, y_N: Tensor, means_KD: Tensor) -> tuple[Metric, ...]:
+        weight, bias = self.network.weight.detach(), self.network.bias
+        table = metrics.measure(name, h_ND, y_N, weight, None if bias is None else bias.detach(), means_KD)
+        table = (Metric(name, "loss", self._loss(h_ND, y_N)), *table)
+        if self.spec.measure.precision == "fp32":
+            return table
+        return tuple(replace(m, note=m.note or f"features in {self.spec.measure.precision}") for m in table)
+
+    def _loss(self, h_ND: Tensor, y_N: Tensor) -> float:
+        """The training objective on clean data, a mean over the split."""
+        hard_NK = mix.one_hot(y_N, len(self.data.classes))
+        parts = zip(h_ND.split(BATCH), hard_NK.split(BATCH), strict=True)
+        total = torch.stack([self.loss(self.network.head(h_BD), y_BK).sum(dtype=torch.float64) for h_BD, y_BK in parts])
+        return float(total.sum() / len(y_N))
+
+    def _probe(self, means_KD: Tensor) -> tuple[ArraySet, tuple[Metric, ...]]:
+        draws = mix.Draws.seeded(self.spec.seed, self.data.train.x.device, stream=PROBE_STREAM)
+        wanted = self.spec.measure.geometry
+        probe, scalars = geometry.run_probe(self.network, self.data, wanted, means_KD.mean(0), means_KD, draws)
+        return probe.to_set(), scalars
+
+    def _kept(self, name: str, h_ND: Tensor, y_N: Tensor) -> ArraySet:
+        rows = _first_of_each_class(y_N.cpu().numpy(), self.spec.features.max_per_class)
+        kept = h_ND[torch.from_numpy(rows).to(h_ND.device)].cpu().numpy()
+        return ArraySet(name, {"H": _narrow(kept, self.spec.features.dtype), "y": y_N.cpu().numpy()[rows]})
+
+
+def _first_of_each_class(y_N: NDArray[np.int64], most: int | None) -> NDArray[np.int64]:
+    """The rows of the first `most` samples of every class, in the order of the data."""
+    if most is None:
+        return np.arange(len(y_N))
+    by_class = np.argsort(y_N, kind="stable")
+    starts = np.searchsorted(y_N[by_class], y_N[by_class])
+    return np.sort(by_class[np.arange(len(y_N)) - starts < most])
+
+
+def _narrow(h_ND: NDArray[np.float32], dtype: str) -> NDArray[np.floating]:
+    """In the kept precision; float32 stays where float16 (at most 65,504) would overflow."""
+    overflows = np.abs(h_ND, where=np.isfinite(h_ND), out=np.zeros_like(h_ND)).max(initial=0) > np.finfo(np.float16).max
+    return h_ND if dtype == "float32" or overflows else h_ND.astype(np.float16)
+
+
+def _classifier(network: Network) -> ArraySet:
+    arrays = {"W": network.weight.detach().float().cpu().numpy()}
+    if network.bias is not None:
+        arrays["b"] = network.bias.detach().float().cpu().numpy()
+    return ArraySet("classifier", arrays)
+
+
+@contextmanager
+def _evaluating(network: Network) -> Iterator[None]:
+    before = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(before)
+
+
+@contextmanager
+def _arithmetic(spec: Spec, device: torch.device) -> Iterator[None]:
+    precision = spec.measure.precision
+    with (
+        arithmetic("tf32" if precision == "tf32" else "ieee", spec.deterministic),
+        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        yield

@@ -1,0 +1,125 @@
+"""A run on disk: `metrics.csv`, the same as Parquet, the arrays, `manifest.json` and all of it again in `run.pkl`."""
+
+import csv
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncmix.errors import NcmixError
+from ncmix.results import ArraySet, MetricRow, Probe, Run, Snapshot
+from ncmix.unpickle import UnpicklingError, loads
+
+FORMAT = "ncmix run 1"
+COLUMNS = ("epoch", "split", "name", "value")
+
+
+class RunDirError(NcmixError, ValueError):
+    """A run cannot be written there or read from there; the message is a sentence."""
+
+
+@dataclass
+class RunWriter:
+    """Writes a run as it happens: every epoch is on disk before the next begins."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    rows: list[MetricRow] = field(default_factory=list)
+    sets: list[tuple[int, ArraySet]] = field(default_factory=list)
+
+    @classmethod
+    def create(cls, folder: Path, manifest: Mapping[str, Any]) -> "RunWriter":
+        """A writer into `folder`, which must be new or empty: a run is never written over another.
+
+        Raises:
+            RunDirError: there is something in the folder.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunDirError(f"{folder} is there already and not empty; name another folder with --out.")
+        (folder / "arrays").mkdir(parents=True, exist_ok=True)
+        writer = cls(folder, manifest)
+        _write(folder / "manifest.json", json.dumps(manifest, indent=2).encode())
+        with (folder / "metrics.csv").open("w", newline="") as file:
+            csv.writer(file).writerow(COLUMNS)
+        return writer
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Append one epoch's metrics and arrays."""
+        rows = [MetricRow(snapshot.epoch, m.split, m.name, m.value) for m in snapshot.metrics]
+        with (self.folder / "metrics.csv").open("a", newline="") as file:
+            csv.writer(file).writerows(_cells(row) for row in rows)
+        self.rows += rows
+        for kept in snapshot.sets:
+            self.sets.append((snapshot.epoch, kept))
+            path = self.folder / "arrays" / f"epoch-{snapshot.epoch:05d}-{kept.name}.npz"
+            np.savez_compressed(path, allow_pickle=False, **kept.arrays)
+
+    def finish(self) -> None:
+        """Write `metrics.parquet` and `run.pkl`, each whole or not at all."""
+        buffer = pa.BufferOutputStream()
+        pq.write_table(_table(self.rows), buffer)
+        _write(self.folder / "metrics.parquet", buffer.getvalue().to_pybytes())
+        _write(self.folder / "run.pkl", to_pickle(self.manifest, self.rows, self.sets))
+
+
+def to_pickle(
+    manifest: Mapping[str, Any], rows: Iterable[MetricRow], sets: Iterable[tuple[int, ArraySet]] = ()
+) -> bytes:
+    """A run as a pickle of NumPy arrays and builtins alone: it opens anywhere NumPy is, without ncmix."""
+    rows = list(rows)
+    return pickle.dumps(
+        {
+            "format": FORMAT,
+            "manifest": dict(manifest),
+            "metrics": {column: [getattr(r, column) for r in rows] for column in COLUMNS},
+            "sets": [{"epoch": e, "name": s.name, "facts": dict(s.facts), "arrays": dict(s.arrays)} for e, s in sets],
+        }
+    )
+
+
+def read(path: Path) -> Run:
+    """The run in a folder that `ncmix train` wrote, or in a `run.pkl`, wherever that lies.
+
+    Raises:
+        RunDirError: nothing readable is there. Reading executes nothing: only arrays and builtins are admitted.
+    """
+    file = path / "run.pkl" if path.is_dir() else path
+    if not file.is_file():
+        raise RunDirError(f"There is no run at {path}: a run is a folder with run.pkl in it, or such a file.")
+    try:
+        return _run(loads(file.read_bytes()))
+    except UnpicklingError as error:
+        raise RunDirError(f"{file} cannot be read: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunDirError(f"{file} does not hold a run: {type(error).__name__}: {error}") from error
+
+
+def _run(content: Any) -> Run:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"the field 'format' is not {FORMAT!r}")
+    columns = (content["metrics"][column] for column in COLUMNS)
+    rows = tuple(MetricRow(*cells) for cells in zip(*columns, strict=True))
+    probes = {s["epoch"]: Probe.from_set(s["arrays"], s["facts"]) for s in content["sets"] if s["name"] == "geometry"}
+    return Run(content["manifest"]["title"], content["manifest"]["spec"], rows, probes)
+
+
+def _cells(row: MetricRow) -> tuple[int, str, str, str]:
+    return row.epoch, row.split, row.name, "" if row.value is None else repr(row.value)
+
+
+def _table(rows: list[MetricRow]) -> pa.Table:
+    types = {"epoch": pa.int32(), "split": pa.string(), "name": pa.string(), "value": pa.float64()}
+    return pa.table({name: pa.array([getattr(r, name) for r in rows], kind) for name, kind in types.items()})
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of it or nothing: a reader never sees half a file."""
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_bytes(content)
+    partial.replace(path)
