@@ -1,0 +1,122 @@
+"""How the weights move: optimizers built from the spec, and the learning rate of every step.
+
+Weight decay acts on every parameter, those of batch normalisation and biases included, as in the papers reproduced.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from ncmix import spec
+from ncmix.spec import Adam, AdamW, Constant, Cosine, MultiStep, Schedule, Sgd
+
+Parameters = list[nn.Parameter]
+
+
+def build(optimizer: spec.Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer that the spec names. It reads `lr` from its parameter groups at every step (see `rate`)."""
+    return OPTIMIZERS[optimizer.kind](optimizer, list(parameters))
+
+
+class DecoupledSgd(torch.optim.SGD):
+    """SGD whose decay shrinks the weights, w ← (1 − lr·ω)w, before the step and never enters the momentum.
+
+    (Loshchilov & Hutter 2019, Algorithm 1, with the decay scaled by the current lr as in AdamW.)
+    """
+
+    def __init__(
+        self, params: Parameters, *, lr: float, momentum: float, nesterov: bool, decay: float, fused: bool
+    ) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, nesterov=nesterov, fused=fused)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = decay
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride] - torch overloads it
+        """Shrink, then step; parameters without a gradient keep still."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            moving = [p for p in group["params"] if p.grad is not None]
+            if moving and group["decoupled_weight_decay"]:
+                torch._foreach_mul_(moving, 1 - group["lr"] * group["decoupled_weight_decay"])  # pyright: ignore[reportPrivateImportUsage] - one kernel for all
+        super().step()
+        return loss
+
+
+def _sgd(sgd: Sgd, parameters: Parameters) -> torch.optim.Optimizer:
+    shared = {"lr": sgd.lr, "momentum": sgd.momentum, "nesterov": sgd.nesterov, "fused": _fused(parameters)}
+    if sgd.decoupled:
+        return DecoupledSgd(parameters, **shared, decay=sgd.weight_decay)
+    return torch.optim.SGD(parameters, **shared, weight_decay=sgd.weight_decay)
+
+
+def _adam(adam: Adam, parameters: Parameters) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, **_adaptive(adam, parameters))
+
+
+def _adamw(adam: AdamW, parameters: Parameters) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, **_adaptive(adam, parameters))
+
+
+def _adaptive(adam: Adam | AdamW, parameters: Parameters) -> dict[str, Any]:
+    shared = adam.model_dump(include={"lr", "betas", "eps", "weight_decay"})
+    return {**shared, "fused": _fused(parameters)}
+
+
+def _fused(parameters: Parameters) -> bool:
+    return all(p.is_cuda for p in parameters)
+
+
+OPTIMIZERS: dict[str, Callable[[Any, Parameters], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adamw": _adamw,
+}
+
+
+def rate(schedule: Schedule, lr: float, epochs: int, steps_per_epoch: int, step: int) -> float:
+    """The learning rate of step number `step`, counted from 0 over the whole run.
+
+    Warm-up rises linearly by the step and reaches `lr` at its last one. Then `multistep` changes at the start of an
+    epoch, `cosine` at every step of what is left of the run.
+    """
+    warmup = schedule.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return lr * (step + 1) / warmup
+    return lr * SCHEDULES[schedule.kind](schedule, epochs, steps_per_epoch, step)
+
+
+def _constant(schedule: Constant, epochs: int, steps_per_epoch: int, step: int) -> float:
+    return 1.0
+
+
+def _multistep(schedule: MultiStep, epochs: int, steps_per_epoch: int, step: int) -> float:
+    passed = sum(step // steps_per_epoch >= _epoch_of(m, epochs) for m in schedule.milestones)
+    return schedule.gamma**passed
+
+
+def _epoch_of(milestone: float, epochs: int) -> int:
+    """Epochs done when the rate changes: shares are rounded down, but the first epoch always has the full rate."""
+    if isinstance(milestone, int):
+        return milestone
+    # 0.29 · 100 is 28.999999999999996 in floating point and means 29.
+    return max(1, math.floor(milestone * epochs + 1e-9))
+
+
+def _cosine(schedule: Cosine, epochs: int, steps_per_epoch: int, step: int) -> float:
+    warmup = schedule.warmup_epochs * steps_per_epoch
+    done = min(1.0, (step - warmup) / max(1, epochs * steps_per_epoch - warmup))
+    return schedule.final + (1 - schedule.final) * (1 + math.cos(math.pi * done)) / 2
+
+
+SCHEDULES: dict[str, Callable[[Any, int, int, int], float]] = {
+    "multistep": _multistep,
+    "cosine": _cosine,
+    "constant": _constant,
+}
