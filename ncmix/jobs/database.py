@@ -1,0 +1,126 @@
+"""The connection to the record: two context managers, and the only place that commits."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from psycopg import Cursor
+from psycopg.pq import Format
+from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+_WRITER = "ncmix_writer"
+_PRAGMAS = (
+    "busy_timeout = 10000",
+    # These two bind only while the file is being made.
+    "page_size = 16384",
+    "auto_vacuum = INCREMENTAL",
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+)
+
+
+class Database:
+    """One record, on SQLite or PostgreSQL. Not to be carried over a fork: make a new one behind it."""
+
+    def __init__(self, url: str) -> None:
+        """
+        Args:
+            url: SQLAlchemy's, as in `Settings.database_url`.
+        """
+        self.engine = create(url)
+        self._lock: AbstractContextManager[Any] = nullcontext()
+        readers, writers = self.engine, self.engine
+        if self.engine.dialect.name == "sqlite":
+            # SQLite has one writer at a time; a queue in here is fair, its own retries are not.
+            self._lock = threading.Lock()
+            writers = self.engine.execution_options(**{_WRITER: True})
+        else:
+            # What is read in one `reading` is of one instant, as SQLite has it anyway.
+            readers = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._writers = sessionmaker(writers, expire_on_commit=False)
+        self._readers = sessionmaker(readers, expire_on_commit=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session whose writes are committed at the end of the block, all or none."""
+        with self._lock, self._writers.begin() as session:
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session to read with: one consistent view, blocking nobody; what it gave can be used after the block."""
+        with self._readers() as session:
+            yield session
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def create(url: str) -> Engine:
+    """SQLAlchemy's engine with our settings for the database that the address names; makes SQLite's folder."""
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite":
+        return create_engine(
+            address,
+            pool_size=10,
+            max_overflow=40,
+            pool_pre_ping=True,
+            # A server that is gone without a word must be noticed before a lease ends.
+            connect_args={
+                "connect_timeout": 5,
+                "tcp_user_timeout": 10_000,
+                "application_name": "ncmix",
+                "cursor_factory": _BinaryCursor,
+            },
+        )
+    if address.database:
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(address, pool_size=10, max_overflow=40)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+class _BinaryCursor(Cursor[Any]):
+    """Rows in the binary protocol: a chunk of features is not doubled by hexadecimal digits."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.format = Format.BINARY
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # The driver would begin transactions on its own, and too late.
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and then writes would otherwise fail at once when another wrote in between.
+    writes = connection.get_execution_options().get(_WRITER, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class now(FunctionElement[float]):  # noqa: N801 - reads as SQL does
+    """The database's clock, in seconds since 1970. Leases are compared by no other clock."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(element: now, compiler: SQLCompiler, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(element: now, compiler: SQLCompiler, **options: Any) -> str:
+    return "CAST(extract(epoch FROM statement_timestamp()) AS double precision)"

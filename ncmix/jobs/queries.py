@@ -1,0 +1,194 @@
+"""What is on record, read: one experiment, lists of them, and everything that belongs to one."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select, tuple_
+from sqlalchemy.orm import Session
+
+from ncmix.jobs import features
+from ncmix.jobs.database import now
+from ncmix.jobs.fencing import is_held
+from ncmix.jobs.states import Lease, LeaseLostError, State, UnknownExperimentError
+from ncmix.jobs.tables import LOG_CHUNK_BYTES, Event, Experiment, ExperimentTag, FeatureSet, LogChunk, MetricValue
+from ncmix.results import ArraySet, MetricRow, Probe, Run
+
+
+class CursorError(ValueError):
+    """A cursor is none of ours; the message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which experiments a list shows; None admits all."""
+
+    state: State | None = None
+    dataset: str | None = None
+    model: str | None = None
+    loss: str | None = None
+    mix: str | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some experiments, newest first, and the cursor of those that follow; None at the end."""
+
+    items: list[Experiment]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """Some bytes of a log from `offset` on. Nothing will follow `next_offset` if `ended`."""
+
+    data: bytes
+    offset: int
+    next_offset: int
+    ended: bool
+
+
+def get(session: Session, experiment_id: str) -> Experiment:
+    """The experiment of this id.
+
+    Raises:
+        UnknownExperimentError: there is none.
+    """
+    experiment = session.get(Experiment, experiment_id)
+    if experiment is None:
+        raise UnknownExperimentError(experiment_id)
+    return experiment
+
+
+def listing(session: Session, filters: Filters = Filters(), limit: int = 50, cursor: str | None = None) -> Page:
+    """Experiments, newest first, at most `limit`, going on behind `cursor` (of the page before).
+
+    Raises:
+        CursorError: the cursor is none of ours.
+    """
+    query = _filtered(filters).order_by(Experiment.created.desc(), Experiment.id.desc()).limit(limit + 1)
+    if cursor:
+        query = query.where(tuple_(Experiment.created, Experiment.id) < tuple_(*_read_cursor(cursor)))
+    found = list(session.scalars(query))
+    items = found[:limit]
+    return Page(items, _write_cursor(items[-1]) if len(found) > limit else None)
+
+
+def metrics(
+    session: Session, experiment_id: str, names: Sequence[str] = (), splits: Sequence[str] = ()
+) -> list[MetricRow]:
+    """The metrics of an experiment by epoch, split and name; only these names and splits if any are given."""
+    query = select(MetricValue.epoch, MetricValue.split, MetricValue.name, MetricValue.value).where(
+        MetricValue.experiment_id == experiment_id
+    )
+    if names:
+        query = query.where(MetricValue.name.in_(names))
+    if splits:
+        query = query.where(MetricValue.split.in_(splits))
+    ordered = query.order_by(MetricValue.epoch, MetricValue.split, MetricValue.name)
+    return [MetricRow(epoch, split, name, value) for epoch, split, name, value in session.execute(ordered)]
+
+
+def log(session: Session, experiment_id: str, offset: int = 0, limit: int = 2**20) -> LogPart:
+    """At most `limit` bytes of an experiment's log, from byte `offset` on.
+
+    Raises:
+        UnknownExperimentError: there is none.
+    """
+    experiment = get(session, experiment_id)
+    query = (
+        select(LogChunk.start, LogChunk.data)
+        .where(LogChunk.experiment_id == experiment_id, LogChunk.start > offset - LOG_CHUNK_BYTES)
+        .where(LogChunk.start < offset + limit)
+        .order_by(LogChunk.start)
+    )
+    pieces = [data[max(0, offset - start) : max(0, offset + limit - start)] for start, data in session.execute(query)]
+    data = b"".join(pieces)
+    end = offset + len(data)
+    return LogPart(data, offset, end, ended=experiment.finished is not None and end >= experiment.log_bytes)
+
+
+def events(session: Session, experiment_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
+    """What happened to an experiment behind event number `after`, in order."""
+    query = select(Event).where(Event.experiment_id == experiment_id, Event.id > after).order_by(Event.id).limit(limit)
+    return list(session.scalars(query))
+
+
+def feature_sets(session: Session, experiment_id: str) -> list[FeatureSet]:
+    """The complete array sets of an experiment by epoch and name, without their arrays."""
+    query = select(FeatureSet).where(FeatureSet.experiment_id == experiment_id, FeatureSet.state == "complete")
+    return list(session.scalars(query.order_by(FeatureSet.epoch, FeatureSet.name)))
+
+
+def array_set(session: Session, experiment_id: str, epoch: int, name: str) -> ArraySet | None:
+    """One complete array set with its arrays; None if it was not kept."""
+    found = [s for s in feature_sets(session, experiment_id) if (s.epoch, s.name) == (epoch, name)]
+    return features.read(session, found[0]) if found else None
+
+
+def probes(session: Session, experiment_id: str) -> dict[int, Probe]:
+    """The mixed geometry probes of an experiment by epoch."""
+    sets = [s for s in feature_sets(session, experiment_id) if s.name == "geometry"]
+    return {s.epoch: Probe.from_set((kept := features.read(session, s)).arrays, kept.facts) for s in sets}
+
+
+def run_of(session: Session, experiment_id: str) -> Run:
+    """All that plots and tables need of an experiment.
+
+    Raises:
+        UnknownExperimentError: there is none.
+    """
+    experiment = get(session, experiment_id)
+    rows = tuple(metrics(session, experiment_id))
+    return Run(experiment.title, experiment.spec, rows, probes(session, experiment_id))
+
+
+def waiting_queues(session: Session, queues: Sequence[str]) -> list[str]:
+    """Those of the queues in which an experiment could be claimed now."""
+    query = select(Experiment.queue).where(
+        Experiment.state == "queued", Experiment.queue.in_(queues), Experiment.not_before <= now()
+    )
+    return sorted(set(session.scalars(query.distinct())))
+
+
+def state_under(session: Session, lease: Lease) -> State:
+    """The state of the experiment of a lease, for its holder.
+
+    Raises:
+        LeaseLostError: it is not held any more.
+    """
+    state = session.scalar(select(Experiment.state).where(is_held(lease)))
+    if state is None:
+        raise LeaseLostError(lease)
+    return state
+
+
+def _filtered(filters: Filters) -> Select[Experiment]:
+    query = select(Experiment)
+    for column, wanted in (
+        (Experiment.state, filters.state),
+        (Experiment.dataset, filters.dataset),
+        (Experiment.model, filters.model),
+        (Experiment.loss, filters.loss),
+        (Experiment.mix, filters.mix),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if filters.tag is not None:
+        tagged = select(ExperimentTag.experiment_id).where(ExperimentTag.tag == filters.tag)
+        query = query.where(Experiment.id.in_(tagged))
+    return query
+
+
+def _write_cursor(last: Experiment) -> str:
+    return base64.urlsafe_b64encode(f"{last.created!r} {last.id}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[float, str]:
+    try:
+        created, experiment_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        return float(created), experiment_id
+    except (ValueError, binascii.Error) as error:
+        raise CursorError(f"{cursor!r} is not a cursor; allowed is a next_cursor that a list gave.") from error

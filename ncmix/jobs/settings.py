@@ -1,0 +1,162 @@
+"""How the service is set up: `NCMIX_*` variables, read once into a frozen object."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ncmix.datahome import DataHome, DataHomeError
+
+Device = Literal["auto", "cpu", "cuda"]
+Queue = Literal["cpu", "gpu"]
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message is a sentence that names the variable, its value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything an operator can set; times are in seconds.
+
+    Attributes:
+        home: where the embedded database, the embedded queue and the data lie ($NCMIX_HOME, ./ncmix-data).
+        database_url: SQLAlchemy's address of the record; SQLite under `home` unless set.
+        broker_url: Kombu's address of the queue of hints; files under `home` unless set.
+        data: where pictures lie.
+        device: what a worker makes of `device: auto` in a spec.
+        default_queue: the queue of specs with `device: auto`.
+        lease_seconds: how long a worker owns an experiment without a sign of life.
+        renew_seconds: how often it gives one.
+        watch_seconds: how often it looks whether the experiment shall be cancelled.
+        poll_seconds: how often an idle worker looks for queued experiments of which no hint came.
+        reap_seconds: how often expired leases are looked for.
+        grace_seconds: how long a child may take to stop before it is killed.
+        max_attempts: how many times an experiment may die with its worker or its child.
+        backoff_seconds: how long an experiment rests after its first such death; doubled after each further one.
+        log_limit: how many bytes of an attempt's output are kept.
+    """
+
+    home: Path
+    database_url: str
+    broker_url: str
+    data: DataHome
+    device: Device = "auto"
+    default_queue: Queue = "cpu"
+    lease_seconds: float = 60.0
+    renew_seconds: float = 15.0
+    watch_seconds: float = 1.0
+    poll_seconds: float = 15.0
+    reap_seconds: float = 15.0
+    grace_seconds: float = 30.0
+    max_attempts: int = 3
+    backoff_seconds: float = 5.0
+    log_limit: int = 16 * 2**20
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """From NCMIX_* variables; secrets can be in files named by NCMIX_DATABASE_URL_FILE and NCMIX_BROKER_URL_FILE.
+
+        Raises:
+            SettingsError: a variable cannot be used.
+        """
+        home = Path(environment.get("NCMIX_HOME") or "ncmix-data").absolute()
+        settings = cls(
+            home=home,
+            database_url=_database_url(secret(environment, "NCMIX_DATABASE_URL"), home),
+            broker_url=secret(environment, "NCMIX_BROKER_URL") or "filesystem://",
+            data=_data(environment, home),
+            device=_one_of(environment, "NCMIX_DEVICE", get_args(Device), cls.device),
+            default_queue=_one_of(environment, "NCMIX_DEFAULT_QUEUE", get_args(Queue), cls.default_queue),
+            lease_seconds=_seconds(environment, "NCMIX_LEASE_SECONDS", cls.lease_seconds),
+            renew_seconds=_seconds(environment, "NCMIX_RENEW_SECONDS", cls.renew_seconds),
+            watch_seconds=_seconds(environment, "NCMIX_WATCH_SECONDS", cls.watch_seconds),
+            poll_seconds=_seconds(environment, "NCMIX_POLL_SECONDS", cls.poll_seconds),
+            reap_seconds=_seconds(environment, "NCMIX_REAP_SECONDS", cls.reap_seconds),
+            grace_seconds=_seconds(environment, "NCMIX_GRACE_SECONDS", cls.grace_seconds),
+            max_attempts=_whole(environment, "NCMIX_MAX_ATTEMPTS", cls.max_attempts),
+            backoff_seconds=_seconds(environment, "NCMIX_BACKOFF_SECONDS", cls.backoff_seconds),
+            log_limit=_whole(environment, "NCMIX_LOG_LIMIT", cls.log_limit),
+        )
+        if settings.renew_seconds > settings.lease_seconds / 2:
+            raise SettingsError(
+                f"NCMIX_RENEW_SECONDS is {settings.renew_seconds:g}; allowed is at most half of NCMIX_LEASE_SECONDS, "
+                f"which is {settings.lease_seconds:g}."
+            )
+        return settings
+
+    @property
+    def broker_folder(self) -> Path:
+        """Where the embedded queue keeps its messages."""
+        return self.home / "broker"
+
+    @property
+    def margin_seconds(self) -> float:
+        """How long before its lease ends a worker that cannot renew it kills its child."""
+        return self.lease_seconds / 6
+
+
+def secret(environment: Mapping[str, str], name: str) -> str | None:
+    """The value of a variable, or of the file that the variable with `_FILE` behind its name points to.
+
+    Raises:
+        SettingsError: both are set, or the file cannot be read.
+    """
+    value, path = environment.get(name), environment.get(f"{name}_FILE")
+    if not path:
+        return value or None
+    if value:
+        raise SettingsError(f"{name} and {name}_FILE are both set; allowed is one of them.")
+    try:
+        return Path(path).read_text().strip() or None
+    except OSError as error:
+        raise SettingsError(f"{name}_FILE is {path!r}, which cannot be read: {error.strerror}.") from error
+
+
+def _database_url(url: str | None, home: Path) -> str:
+    """With the driver that we ship: `postgresql://` alone would ask for one that is not installed."""
+    if url is None:
+        return f"sqlite:///{home / 'ncmix.db'}"
+    scheme, _, rest = url.partition("://")
+    match scheme:
+        case "sqlite":
+            return url
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            return f"postgresql+psycopg://{rest}"
+        case _:
+            raise SettingsError(
+                f"NCMIX_DATABASE_URL begins with {scheme!r}; allowed are sqlite:///path and postgresql://…"
+            )
+
+
+def _data(environment: Mapping[str, str], home: Path) -> DataHome:
+    try:
+        return DataHome.from_environment({**environment, "NCMIX_HOME": str(home)})
+    except DataHomeError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> Any:
+    value = environment.get(name) or default
+    if value not in allowed:
+        raise SettingsError(f"{name} is {value!r}; allowed are {', '.join(allowed)}.")
+    return value
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 10**9:
+        raise SettingsError(f"{name} is {text!r}; allowed is a number of seconds above 0.")
+    return value
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{name} is {text!r}; allowed is a whole number from 1.")
+    return int(text)

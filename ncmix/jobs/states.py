@@ -1,0 +1,80 @@
+"""The states of an experiment, the moves between them, and the errors of asking for another one."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+State = Literal["queued", "running", "cancelling", "pausing", "paused", "succeeded", "failed", "cancelled"]
+STATES: tuple[State, ...] = get_args(State)
+
+# A worker holds a lease on it.
+HELD: tuple[State, ...] = ("running", "cancelling", "pausing")
+FINAL: tuple[State, ...] = ("succeeded", "failed", "cancelled")
+
+# Every move there is: from a state to the states that may follow.
+MOVES: dict[State, frozenset[State]] = {
+    "queued": frozenset({"running", "cancelled"}),
+    "running": frozenset({"succeeded", "failed", "queued", "cancelling", "pausing"}),
+    "cancelling": frozenset({"cancelled"}),
+    "pausing": frozenset({"paused", "cancelling", "succeeded", "failed"}),
+    "paused": frozenset({"queued", "cancelled"}),
+    "succeeded": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+
+ReasonCode = Literal[
+    "cancelled_by_user",
+    "crashed",
+    "data_missing",
+    "disk_full",
+    "diverged",
+    "error",
+    "killed",
+    "oom",
+    "spec_invalid",
+    "wall_time",
+    "worker_lost",
+]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an experiment is in its state: a code for machines and a sentence for people."""
+
+    code: ReasonCode
+    message: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write to an experiment, as long as `fence` is its newest."""
+
+    experiment_id: str
+    fence: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A lease just taken, and what its holder must know."""
+
+    lease: Lease
+    attempt: int
+    spec: dict[str, Any]
+
+
+class UnknownExperimentError(LookupError):
+    """There is no such experiment."""
+
+    def __init__(self, experiment_id: str) -> None:
+        super().__init__(f"There is no experiment {experiment_id!r}.")
+
+
+class NotAllowedError(RuntimeError):
+    """The experiment is in a state in which this cannot be asked for; the message is a sentence."""
+
+
+class LeaseLostError(RuntimeError):
+    """The experiment has ended, or another start holds its lease: nothing was written, and the writer must stop."""
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__(f"The lease {lease.fence} on experiment {lease.experiment_id} is no longer held.")

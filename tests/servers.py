@@ -1,0 +1,185 @@
+"""Real servers for tests: a Redis and a PostgreSQL of the test's own, on free ports, that end with it."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import psycopg
+import redis
+
+
+class MissingBinaryError(RuntimeError):
+    """This machine has no such server; the message says what was looked for."""
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0, every: float = 0.02) -> object:
+    """The first true value of `condition`; an error that says what did not happen in time."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {seconds:g} s")
+        time.sleep(every)
+    return value
+
+
+def _binary(name: str) -> str:
+    # Debian keeps PostgreSQL's servers out of PATH; the newest version comes last.
+    places = [os.environ.get("PATH", ""), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
+    found = shutil.which(name, path=os.pathsep.join(places))
+    if found is None:
+        raise MissingBinaryError(f"{name} is neither in PATH nor in /usr/lib/postgresql/*/bin")
+    return found
+
+
+class Server:
+    """A process with a folder of its own; a context manager that starts it and leaves nothing behind."""
+
+    binary: str
+
+    def __init__(self) -> None:
+        self._program = _binary(self.binary)
+        # Not under pytest's folder: that one is closed to the user PostgreSQL has to run as.
+        self.folder = Path(tempfile.mkdtemp(prefix=f"ncmix-{self.binary}-"))
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        raise NotImplementedError
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start, or start again with the same data on the same port; returns when it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **self.owner()
+            )
+        wait_for(self._up, f"An answer of {self.binary}")
+
+    def owner(self) -> dict:
+        return {}
+
+    def _up(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise RuntimeError(f"{self.binary} ended: {(self.folder / 'log').read_text()[-2000:]}")
+        return self.answers()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the server: SIGSTOP freezes it, SIGCONT wakes it."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it and wait until it is gone; SIGKILL loses what it had not written."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(how)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(signal.SIGQUIT if self.binary == "postgres" else signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Redis(Server):
+    """A Redis that writes nothing to disk."""
+
+    binary = "redis-server"
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        return [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+
+    def answers(self) -> bool:
+        with suppress(redis.exceptions.ConnectionError), redis.Redis(port=self.port) as client:
+            return bool(client.ping())
+        return False
+
+
+class Postgres(Server):
+    """A PostgreSQL with one superuser `ncmix`, tuned to be made and thrown away."""
+
+    binary = "postgres"
+
+    def __init__(self) -> None:
+        super().__init__()
+        if owner := self.owner():
+            shutil.chown(self.folder, owner["user"], owner["group"])
+        self._data = self.folder / "data"
+        words = [_binary("initdb"), "-D", str(self._data), "-U", "ncmix", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run([*words, "--locale=C"], check=True, capture_output=True, cwd=self.folder, **owner)
+
+    def owner(self) -> dict:
+        """PostgreSQL refuses to run as root: the user `postgres`, or else `nobody`."""
+        if os.getuid() != 0:
+            return {}
+        names = {entry.pw_name: entry for entry in pwd.getpwall()}
+        entry = names.get("postgres") or names["nobody"]
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+    @property
+    def url(self) -> str:
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        """The address of one database on this server."""
+        return f"postgresql+psycopg://ncmix@127.0.0.1:{self.port}/{database}"
+
+    def run(self, statement: str) -> None:
+        """Run one statement outside a transaction, as CREATE DATABASE needs."""
+        with psycopg.connect(f"host=127.0.0.1 port={self.port} user=ncmix dbname=postgres", autocommit=True) as c:
+            c.execute(statement.encode())
+
+    def command(self) -> list[str]:
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "full_page_writes": "off",
+            "synchronous_commit": "off",
+            "max_connections": "200",
+            "shared_buffers": "64MB",
+        }
+        return [self._program, "-D", str(self._data), *(f"--{name}={value}" for name, value in options.items())]
+
+    def answers(self) -> bool:
+        with suppress(psycopg.OperationalError):
+            self.run("SELECT 1")
+            return True
+        return False
