@@ -1,0 +1,146 @@
+"""How figures look: colours that colour-blind readers tell apart, quiet axes, text that fits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from ncmix.plots.options import PlotError, Theme
+from ncmix.results import Run
+
+# Points: titles of figures, of panels, labels, and what may be small.
+TITLE, PANEL, LABEL, SMALL = 11.0, 9.0, 8.0, 7.0
+
+LONGEST_LABEL = 64
+
+# Ticks fall on multiples of these.
+STEPS = (1, 2, 5, 10)
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of a theme: `paper` behind, `ink` for what is read, `muted` and `grid` for what is not looked at.
+
+    `lines` are the Okabe-Ito colours in an order in which neighbours differ most, also in grey.
+    """
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+    same: str
+    different: str
+    lines: tuple[str, ...]
+
+
+PALETTES: dict[Theme, Palette] = {
+    "light": Palette(
+        paper="#ffffff",
+        ink="#000000",
+        muted="#5f6368",
+        grid="#e8e8e8",
+        same="#1e9bff",
+        different="#ff5a36",
+        lines=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"),
+    ),
+    "dark": Palette(
+        paper="#12161c",
+        ink="#ffffff",
+        muted="#a3abb5",
+        grid="#2a3038",
+        same="#1b86e0",
+        different="#e8502c",
+        lines=("#56b4e9", "#e69f00", "#2fc79a", "#e08fc0", "#f0e442", "#ff7f50", "#ffffff"),
+    ),
+}
+
+
+def palette(theme: Theme) -> Palette:
+    """The colours of a theme.
+
+    Raises:
+        PlotError: there is no such theme.
+    """
+    if theme not in PALETTES:
+        raise PlotError(f"{theme!r} is not a theme; allowed are {', '.join(PALETTES)}.")
+    return PALETTES[theme]
+
+
+def run_colours(colours: Palette, theme: Theme, count: int) -> list[str]:
+    """One colour a run: the palette's, or steps of viridis where there are more runs than it has colours."""
+    if count <= len(colours.lines):
+        return list(islice(cycle(colours.lines), count))
+    low, high = (0.0, 0.9) if theme == "light" else (0.25, 1.0)
+    return [to_hex(colormaps["viridis"](low + (high - low) * i / (count - 1))) for i in range(count)]
+
+
+def canvas(width: float, height: float, colours: Palette) -> Figure:
+    """An empty figure of that many inches."""
+    return Figure(figsize=(width, height), facecolor=colours.paper)
+
+
+def dress(axes: Axes, colours: Palette) -> None:
+    """Quiet axes: two spines, thin ticks, a horizontal grid behind the data."""
+    axes.set_facecolor(colours.paper)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(color=colours.muted, linewidth=0.6)
+    axes.grid(visible=True, axis="y", color=colours.grid, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", color=colours.muted, labelcolor=colours.muted, labelsize=SMALL, width=0.6)
+    axes.tick_params(which="major", length=3)
+    axes.tick_params(which="minor", length=1.5)
+
+
+def plain(*texts: Text) -> None:
+    """Show what users wrote as it is: a dollar sign in a name starts no formula."""
+    for text in texts:
+        text.set_parse_math(False)
+
+
+def labels(runs: Sequence[Run], longest: int = LONGEST_LABEL) -> list[str]:
+    """A short, printable, distinct label for each run."""
+    found: list[str] = []
+    for run in runs:
+        label = base = shortened(run.title, longest)
+        number = 1
+        while label in found:
+            number += 1
+            label = f"{base} ({number})"
+        found.append(label)
+    return found
+
+
+def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
+    """One printable line of at most `longest` characters; long ones lose their middle, as the ends tell them apart."""
+    line = "".join(c for c in " ".join(text.split()) if c.isprintable()) or "untitled"
+    if len(line) <= longest:
+        return line
+    half = (longest - 1) // 2
+    return f"{line[:half]}…{line[-half:]}"
+
+
+def title(figure: Figure, text: str, left: float, colours: Palette) -> None:
+    """What the figure shows, at its upper left; `left` in inches."""
+    width, height = figure.get_size_inches()
+    figure.text(left / width, 1 - 0.13 / height, text, va="top", color=colours.ink, fontsize=TITLE, fontweight="bold")
+
+
+def subtitle(figure: Figure, text: str, left: float, down: float, colours: Palette) -> None:
+    """What users wrote, `down` inches below the top edge."""
+    width, height = figure.get_size_inches()
+    plain(figure.text(left / width, 1 - down / height, text, va="top", color=colours.muted, fontsize=LABEL))
+
+
+def head(axes: Axes, text: str, meaning: str, colours: Palette) -> None:
+    """A panel's title, and in small below it what is drawn."""
+    for line, up, size, colour in ((text, 16, PANEL, colours.ink), (meaning, 6, SMALL, colours.muted)):
+        made = axes.annotate(
+            line, (0, 1), (0, up), xycoords="axes fraction", textcoords="offset points", color=colour, fontsize=size
+        )
+        made.set_fontweight("bold" if line is text else "normal")
+        plain(made)

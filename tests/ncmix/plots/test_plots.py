@@ -1,0 +1,285 @@
+"""A plot takes runs and returns a Figure; these tests read off the figure what a reader would see."""
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+from PIL import Image
+
+from ncmix.plots import FORMATS, PLOTS, THEMES, PlotError, curves, last_layer, nc, render
+from ncmix.results import MetricRow, Run
+from tests.ncmix.plots import synthetic
+
+
+def panel(figure: Figure, title: str) -> Axes:
+    """The panel with that title."""
+    (found,) = [axes for axes in figure.axes if title in texts(axes)]
+    return found
+
+
+def texts(axes: Axes) -> list[str]:
+    return [child.get_text() for child in axes.get_children() if isinstance(child, Annotation | Text)]
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def only(run: Run, *names: str, epochs: range = range(1000)) -> Run:
+    return replace(run, rows=tuple(row for row in run.rows if row.name in names and row.epoch in epochs))
+
+
+def test_nc_draws_a_panel_a_metric_train_solid_and_test_dashed():
+    figure = nc(synthetic.run(epochs=40))
+    assert len(figure.axes) == 16
+    train, test = panel(figure, "nc1").lines
+    assert (train.get_label(), train.get_linestyle()) == ("train", "-")
+    assert (test.get_label(), test.get_linestyle()) == ("test", "--")
+    assert list(train.get_xdata()) == list(range(1, 41))
+    assert legend(figure) == ["train", "test"]
+    assert figure.texts[1].get_text() == "digits mlp cross_entropy none seed 0"
+
+
+def test_axes_are_logarithmic_where_a_metric_falls_over_decades():
+    figure = nc(synthetic.run())
+    assert panel(figure, "nc1").get_yscale() == "log"
+    assert panel(figure, "nc2_norm_means").get_yscale() == "linear"
+    assert panel(figure, "nc2_norm_means").get_ylim()[0] <= 0
+    flat = Run("flat", {}, tuple(MetricRow(epoch, "train", "nc1", 2.0) for epoch in range(5)))
+    assert panel(nc(flat), "nc1").get_yscale() == "linear"
+
+
+def test_metrics_of_the_classifier_alone_are_drawn_once():
+    assert len(panel(nc(synthetic.run()), "nc2_angle_weights").lines) == 1
+
+
+def test_two_runs_share_every_panel_in_two_colours():
+    figure = nc([synthetic.run("ERM"), synthetic.run("mixup", mixup=True)])
+    lines = panel(figure, "nc1").lines
+    assert len(lines) == 4
+    assert len({line.get_color() for line in lines}) == 2
+    assert legend(figure) == ["ERM", "mixup", "train", "test"]
+
+
+def test_more_runs_than_colours_still_differ():
+    figure = nc([only(synthetic.run(f"seed {i}"), "nc1") for i in range(20)])
+    assert len({line.get_color() for line in figure.axes[0].lines}) == 20
+
+
+def test_what_was_not_measured_has_no_panel_and_an_undefined_value_is_a_gap():
+    rows = [MetricRow(epoch, "train", "nc1", value) for epoch, value in enumerate([4.0, None, 2.0, None, 0.1])]
+    figure = nc(Run("gaps", {}, (*rows, MetricRow(0, "train", "nc3", None))))
+    assert len(figure.axes) == 1
+    drawn = figure.axes[0].lines[0]
+    assert np.isnan(np.asarray(drawn.get_ydata())[[1, 3]]).all()
+    assert drawn.get_markevery() == [0, 2, 4]
+
+
+def test_a_long_curve_has_dots_only_where_no_line_reaches():
+    rows = [MetricRow(epoch, "train", "nc1", None if epoch in (9, 11) else 1.0) for epoch in range(30)]
+    assert nc(Run("gaps", {}, tuple(rows))).axes[0].lines[0].get_markevery() == [10]
+
+
+def test_a_curve_ends_at_the_epoch_asked_for():
+    figure = nc(synthetic.run(epochs=40), epoch=10)
+    assert list(panel(figure, "nc1").lines[0].get_xdata()) == list(range(1, 11))
+    assert panel(figure, "nc1").get_xlim()[1] < 11
+
+
+def test_curves_draw_loss_and_accuracy_of_all_three_splits():
+    figure = curves(synthetic.run())
+    assert [line.get_label() for line in panel(figure, "Loss").lines] == ["running", "train", "test"]
+    assert legend(figure) == ["while training", "train", "test"]
+    accuracy = panel(figure, "Accuracy")
+    assert accuracy.get_ylim()[1] <= 1.02
+    assert accuracy.yaxis.get_major_formatter()(0.9) == "90%"
+
+
+def test_last_layer_draws_every_mixture_in_a_square_frame():
+    figure = last_layer(synthetic.run(epochs=40))
+    axes = figure.axes[0]
+    points = axes.collections[0]
+    assert len(points.get_offsets()) == 6 * 300
+    assert axes.get_aspect() == 1
+    assert {"airplane", "automobile", "bird"} <= set(texts(axes))
+    assert any(text.startswith("epoch 40 · eval mode") for text in texts(axes))
+    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    assert (points.get_offsets() > low).all()
+    assert (points.get_offsets() < high).all()
+
+
+@pytest.mark.parametrize(("theme", "half"), [("light", 0.0), ("dark", 1.0)])
+def test_mixtures_are_ink_at_one_half_and_one_hue_a_kind_of_pair_at_the_ends(theme, half):
+    run = synthetic.run()
+    probe = run.probes[40]
+    ends = np.where(np.arange(len(probe.lam)) % 2, 1.0, 0.0).astype(np.float32)
+    colours = {}
+    for name, lam in {"ends": ends, "middle": np.full_like(ends, 0.5)}.items():
+        figure = last_layer(replace(run, probes={40: replace(probe, lam=lam)}), theme=theme)
+        colours[name] = np.unique(figure.axes[0].collections[0].get_facecolors()[:, :3], axis=0)
+    assert len(colours["ends"]) == 2
+    np.testing.assert_allclose(colours["middle"], [[half] * 3], atol=1e-6)
+
+
+def test_classifier_rows_are_enlarged_by_a_round_number_that_the_title_says():
+    run = synthetic.run()
+    axes = last_layer(run).axes[0]
+    rows = np.asarray(axes.collections[1].get_offsets())
+    factor = rows[0, 0] / run.probes[40].classifier[0, 0]
+    assert factor == pytest.approx(round(factor))
+    assert any(f"classifiers ×{factor:g}" in text for text in texts(axes))
+    same = replace(run, probes={1: synthetic.probe(scale=1.0)})
+    assert not any("×" in text for text in texts(last_layer(same).axes[0]))
+
+
+def test_last_layer_of_several_runs_is_a_panel_each():
+    runs = [synthetic.run("ERM"), synthetic.run("mixup", mixup=True)]
+    figure = last_layer(runs, epoch=20)
+    assert [axes for axes in figure.axes if "epoch 20" in " ".join(texts(axes))] == figure.axes[:2]
+    assert "ERM" in texts(figure.axes[0])
+    assert "mixup" in texts(figure.axes[1])
+
+
+def test_a_large_probe_is_one_bitmap_in_a_vector_file():
+    large = replace(synthetic.run(), probes={0: synthetic.probe(per_pair=5000)})
+    assert len(render(last_layer(large), "svg")) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("draw", "sentence"),
+    [
+        (lambda: nc([]), "There is no run to draw; at least one is needed."),
+        (lambda: nc(Run("new", {}, ())), "There is no neural-collapse metric to draw yet of 'new'."),
+        (
+            lambda: curves(Run("new", {}, ()), epoch=3),
+            "There is no loss or accuracy to draw yet up to epoch 3 of 'new'.",
+        ),
+        (lambda: last_layer(synthetic.run("a"), epoch=7), "no probe at epoch 7 of 'a'; there are probes at 1, 20, 40."),
+        (lambda: last_layer(Run("new", {}, ())), "There is no probe of the mixed geometry of 'new'"),
+        (lambda: nc(synthetic.run(), theme="sepia"), "'sepia' is not a theme; allowed are light, dark."),
+        (lambda: render(nc(synthetic.run()), "gif"), "'gif' is not an image format; allowed are png, svg, pdf."),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_a_sentence(draw, sentence):
+    with pytest.raises(PlotError, match=re.escape(sentence)):
+        draw()
+
+
+def test_a_probe_of_a_diverged_run_is_refused():
+    probe = synthetic.probe()
+    diverged = replace(synthetic.run(), probes={1: replace(probe, points=np.full_like(probe.points, np.nan))})
+    with pytest.raises(PlotError, match="holds no finite points"):
+        last_layer(diverged)
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_every_plot_renders_in_every_format_the_same_twice(plot):
+    runs = [synthetic.run("ERM", epochs=5), synthetic.run("mixup", epochs=5, mixup=True)]
+    starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+    for image_format in FORMATS:
+        first, second = (render(plot(runs), image_format) for _ in range(2))
+        assert first.startswith(starts[image_format])
+        assert first == second
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_paper_is_dark_in_the_dark_theme(plot, theme):
+    image = Image.open(BytesIO(render(plot(synthetic.run(epochs=5), theme=theme), dpi=40)))
+    assert (max(image.convert("RGB").getpixel((1, 1))) < 50) == (theme == "dark")
+
+
+def test_names_that_users_wrote_are_shown_as_they_are():
+    odd = [r"$\frac$ <&>", "_hidden", "two\nlines\x07", "_hidden", ""]
+    figure = nc([only(synthetic.run(title), "nc1") for title in odd])
+    assert [text.strip() for text in legend(figure)][:5] == [
+        r"$\frac$ <&>",
+        "_hidden",
+        "two lines",
+        "_hidden (2)",
+        "untitled",
+    ]
+    render(figure, "svg")
+    render(last_layer(synthetic.run(r"$\frac$")))
+
+
+def test_long_names_lose_their_middle():
+    (label, _) = figure_labels([synthetic.run("start " + "x" * 200 + f" seed {i}") for i in range(2)])
+    assert label.startswith("start")
+    assert label.endswith("seed 0")
+    assert len(label) <= 64
+
+
+def figure_labels(runs: list[Run]) -> list[str]:
+    return legend(nc([only(run, "nc1") for run in runs]))[: len(runs)]
+
+
+CROWDED = "resnet18 cifar10 cross_entropy mixup seed 0 " * 4
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_no_text_is_cut_off_or_lies_on_another(plot, count):
+    figure = plot([synthetic.run(f"{CROWDED} {i}", epochs=12) for i in range(count)])
+    boxes = text_boxes(figure)
+    for text, box in boxes:
+        assert box.x0 >= 0, text
+        assert box.y0 >= 0, text
+        assert box.x1 <= figure.bbox.width, text
+        assert box.y1 <= figure.bbox.height, text
+    touching = [
+        (a, b)
+        for i, (a, box) in enumerate(boxes)
+        for b, other in boxes[:i]
+        if box.padded(-1).overlaps(other.padded(-1))
+    ]
+    assert not touching
+
+
+def text_boxes(figure: Figure) -> list[tuple]:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    inside = [t for t in shown if not outside_its_axis(t)]
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in inside]
+
+
+def outside_its_axis(text: Text) -> bool:
+    """Whether this is the label of a tick beyond the axis's limits, which is made but not drawn."""
+    for axes in text.figure.axes:
+        for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if text in (tick.label1, tick.label2):
+                    return not min(limits) <= tick.get_loc() <= max(limits)
+    return False
+
+
+def test_threads_may_render_at_once():
+    runs = [synthetic.run(epochs=5)]
+    alone = {name: render(plot(runs), "svg") for name, plot in PLOTS.items()}
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [(name, pool.submit(lambda plot=plot: render(plot(runs), "svg"))) for name, plot in PLOTS.items()] * 3
+        assert all(job.result() == alone[name] for name, job in jobs)
+
+
+def test_importing_is_cheap_and_drawing_never_loads_pyplot():
+    program = """
+import sys
+from ncmix.plots import PLOTS, nc, render
+assert "matplotlib" not in sys.modules
+from ncmix.results import MetricRow, Run
+render(nc(Run("a", {}, (MetricRow(1, "train", "nc1", 2.0),))))
+assert "matplotlib.pyplot" not in sys.modules
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
