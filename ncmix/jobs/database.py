@@ -1,20 +1,24 @@
 """The connection to the record: two context managers, and the only place that commits."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg import Cursor
 from psycopg.pq import Format
 from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+T = TypeVar("T")
 _WRITER = "ncmix_writer"
+_RETRY_SECONDS = 0.5
 _PRAGMAS = (
     "busy_timeout = 10000",
     # These two bind only while the file is being made.
@@ -62,6 +66,22 @@ class Database:
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def patiently(action: Callable[[], T], seconds: float) -> T:
+    """What `action` gives; while the database does not answer, try again, for as long as `seconds`.
+
+    Raises:
+        OperationalError, InterfaceError: it still did not.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return action()
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
 
 
 def create(url: str) -> Engine:

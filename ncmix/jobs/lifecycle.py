@@ -1,19 +1,20 @@
 """The life of an experiment; nothing else writes its state.
 
-    submit ──▶ queued ──claim──▶ running ──finish──▶ succeeded
-                 ▲ │              │ │ └────fail────▶ failed          why: data_missing, diverged, oom, wall_time, …
-                 │ │              │ │                  ▲
-                 │ │              │ └──crash, reap─────┤             its attempts are used up: killed, worker_lost, …
-                 ├─│──────────────┴────crash, reap─────┘             else queued again, after a rest
-                 ├─│──────────────┴────release                       the worker was told to stop: not charged
-                 │ └──cancel──────────────────────▶ cancelled
-                 │                running ──cancel──▶ cancelling ──cancelled, reap──▶ cancelled
-                 └── paused ◀── pausing ◀── running
+    submit ─▶ queued ──claim──▶ running ──finish──▶ succeeded
+                │ ▲                │ │ └────fail──▶ failed       data_missing, diverged, oom, wall_time, …
+                │ ├──crash, reap───┤ └─crash, reap─▶ failed      no attempts left: killed, crashed, worker_lost
+                │ └────release─────┤                             the worker was told to stop: not charged
+                │                cancel
+                │                  ▼
+                └─────cancel──▶ cancelling ──release, reap, …──▶ cancelled
+                                  (queued: at once)
+
+    running ─▶ pausing ─▶ paused ─▶ queued                       states are known here, their verbs are to come
 
 Who holds the lease owns the experiment. A claim raises `fence` by one and every write of its holder names that fence:
 when the lease has run out and another claim was made, the first holder can write nothing any more (`LeaseLostError`).
-`cancelling` is a request to the holder; the final state comes only when its child is gone, and wins over any other end.
-Each verb runs in the caller's transaction. `queue` and `worker` are told after the commit, or not at all.
+`cancelling` is a request to the holder; `cancelled` comes when its child is gone, and then wins over any other end.
+Each verb runs in the caller's transaction; a hint to the workers is sent after the commit.
 """
 
 import secrets
@@ -132,18 +133,15 @@ def fail(session: Session, lease: Lease, reason: Reason) -> State:
     return _end(session, lease, "failed", reason)
 
 
-def cancelled(session: Session, lease: Lease) -> State:
-    """The child of a cancelled experiment is gone."""
-    return _end(session, lease, "cancelled", BY_USER)
-
-
 def crash(session: Session, lease: Lease, reason: Reason, settings: Settings) -> State:
     """The child died without saying why: queued again after a rest, or failed when the attempts are used up."""
     return _try_again(session, held(session, lease), reason, settings)
 
 
 def release(session: Session, lease: Lease) -> State:
-    """The worker was told to stop: queued again at once, and this attempt is not charged."""
+    """The child was stopped before its end: what was asked for comes true, cancelled above all; if it was only the
+    worker that is to stop, the experiment is queued again at once and this attempt is not charged.
+    """
     experiment = held(session, lease)
     if experiment.state != "running":
         return _stop_asked_for(session, experiment)

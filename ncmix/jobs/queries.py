@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import Session
 
+from ncmix.errors import NcmixError
 from ncmix.jobs import features
 from ncmix.jobs.database import now
 from ncmix.jobs.fencing import is_held
@@ -16,7 +17,7 @@ from ncmix.jobs.tables import LOG_CHUNK_BYTES, Event, Experiment, ExperimentTag,
 from ncmix.results import ArraySet, MetricRow, Probe, Run
 
 
-class CursorError(ValueError):
+class CursorError(NcmixError, ValueError):
     """A cursor is none of ours; the message is a sentence."""
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ncmix.datahome import DataHome, DataHomeError
+from ncmix.errors import NcmixError
 
 Device = Literal["auto", "cpu", "cuda"]
 Queue = Literal["cpu", "gpu"]
 
 
-class SettingsError(ValueError):
+class SettingsError(NcmixError, ValueError):
     """A setting cannot be used; the message is a sentence that names the variable, its value and what is allowed."""
 
 
@@ -65,7 +66,7 @@ class Settings:
         settings = cls(
             home=home,
             database_url=_database_url(secret(environment, "NCMIX_DATABASE_URL"), home),
-            broker_url=secret(environment, "NCMIX_BROKER_URL") or "filesystem://",
+            broker_url=secret(environment, "NCMIX_BROKER_URL") or "filesystem://localhost//",
             data=_data(environment, home),
             device=_one_of(environment, "NCMIX_DEVICE", get_args(Device), cls.device),
             default_queue=_one_of(environment, "NCMIX_DEFAULT_QUEUE", get_args(Queue), cls.default_queue),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from ncmix.errors import NcmixError
+
 State = Literal["queued", "running", "cancelling", "pausing", "paused", "succeeded", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
 
@@ -26,6 +28,7 @@ ReasonCode = Literal[
     "cancelled_by_user",
     "crashed",
     "data_missing",
+    "device_missing",
     "disk_full",
     "diverged",
     "error",
@@ -62,14 +65,14 @@ class Claim:
     spec: dict[str, Any]
 
 
-class UnknownExperimentError(LookupError):
+class UnknownExperimentError(NcmixError, LookupError):
     """There is no such experiment."""
 
     def __init__(self, experiment_id: str) -> None:
         super().__init__(f"There is no experiment {experiment_id!r}.")
 
 
-class NotAllowedError(RuntimeError):
+class NotAllowedError(NcmixError, RuntimeError):
     """The experiment is in a state in which this cannot be asked for; the message is a sentence."""
 
 

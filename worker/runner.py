@@ -1,0 +1,60 @@
+"""The child of a supervisor: trains one experiment and records it, `python -m worker.runner ID FENCE`. Not for people.
+
+PyTorch is imported late, so that whatever is wrong with it is an outcome too.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+
+from ncmix.jobs.states import Lease, LeaseLostError, Reason
+from worker import leash
+from worker.outcome import Outcome, write
+
+_LOG = logging.getLogger("runner")
+
+
+def main() -> int:
+    """Run the experiment, then say over the pipe how it ended; without a word the supervisor takes it for a crash."""
+    parser = argparse.ArgumentParser(prog="python -m worker.runner")
+    parser.add_argument("experiment")
+    parser.add_argument("fence", type=int)
+    parser.add_argument("--outcome", type=int, required=True, help="descriptor of a pipe")
+    parser.add_argument("--leash", type=int, required=True, help="descriptor of a pipe")
+    arguments = parser.parse_args()
+    for descriptor in (arguments.outcome, arguments.leash):
+        os.set_inheritable(descriptor, False)
+    leash.die_with_holder(arguments.leash)
+    outcome = _run(Lease(arguments.experiment, arguments.fence), _stop_on_sigterm())
+    if outcome is None:
+        return 1
+    os.write(arguments.outcome, write(outcome))
+    return 0
+
+
+def _stop_on_sigterm() -> threading.Event:
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    return stop
+
+
+def _run(lease: Lease, stop: threading.Event) -> Outcome | None:
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s")
+    try:
+        from worker.training import train  # noqa: PLC0415 - takes seconds, and may fail
+    except ImportError as error:
+        traceback.print_exc()
+        return Outcome("failed", Reason("error", f"The training code cannot be loaded: {error}."))
+    try:
+        return train(lease, stop)
+    except LeaseLostError as error:
+        _LOG.error("%s", error)
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

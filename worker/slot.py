@@ -1,0 +1,75 @@
+"""One slot: claims and runs experiments one after the other, and looks after lost hints and expired leases."""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+
+from sqlalchemy.exc import DBAPIError
+
+from ncmix.jobs import lifecycle, queries
+from ncmix.jobs.database import Database
+from ncmix.jobs.queue import Hints
+from ncmix.jobs.settings import Settings
+from ncmix.jobs.states import Claim
+from worker.supervise import Supervisor
+
+_LOG = logging.getLogger(__name__)
+
+
+class Slot:
+    """Owns the connections of its process: to be made behind the fork."""
+
+    def __init__(self, settings: Settings, queues: Sequence[str]) -> None:
+        self._settings, self._queues = settings, queues
+        self._database, self._hints = Database(settings.database_url), Hints(settings)
+        self._stopping, self._busy = threading.Event(), threading.Lock()
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def start(self) -> None:
+        """Begin to look, in threads of its own, for expired leases and for experiments of which no hint came."""
+        for seconds, duty in ((self._settings.reap_seconds, self.reap), (self._settings.poll_seconds, self.poll)):
+            threading.Thread(target=self._every, args=(seconds, duty), name=duty.__name__, daemon=True).start()
+        _LOG.info("%s serves the queues %s", self.name, ", ".join(self._queues))
+
+    def stop(self) -> None:
+        """Claim nothing more; what runs is stopped and released. Returns at once."""
+        self._stopping.set()
+
+    def drain(self) -> int:
+        """Run experiments until nothing is queued or `stop` is called; gives how many."""
+        count = 0
+        with self._busy:
+            self.reap()
+            while not self._stopping.is_set() and (claim := self._claim()):
+                Supervisor(claim, self._database, self._settings, self._stopping).run()
+                count += 1
+        return count
+
+    def reap(self) -> None:
+        """Take experiments from workers that are dead."""
+        with self._database.transaction() as session:
+            for experiment in lifecycle.reap(session, self._settings):
+                _LOG.warning("experiment %s: %s: %s", experiment.id, experiment.state, experiment.reason_message)
+
+    def poll(self) -> None:
+        """Send the hint that was lost, if there is one and this slot is free to follow it."""
+        if self._busy.locked():
+            return
+        with self._database.reading() as session:
+            waiting = queries.waiting_queues(session, self._queues)
+        for queue in waiting:
+            self._hints.wake(queue)
+
+    def _claim(self) -> Claim | None:
+        with self._database.transaction() as session:
+            return lifecycle.claim(session, self._queues, self.name, self._settings)
+
+    def _every(self, seconds: float, duty: Callable[[], None]) -> None:
+        while not self._stopping.is_set():
+            try:
+                duty()
+            except DBAPIError as error:
+                _LOG.warning("%s: the database does not answer: %s", duty.__name__, error.orig)
+            self._stopping.wait(seconds)

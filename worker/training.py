@@ -1,0 +1,124 @@
+"""Inside the child: iterates the training and records what it yields. The only module here that loads PyTorch."""
+
+import errno
+import logging
+import platform
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+
+import torch
+from sqlalchemy.exc import DBAPIError
+
+from ncmix.datasets.base import DataError
+from ncmix.errors import NcmixError
+from ncmix.jobs import queries, recording
+from ncmix.jobs.database import Database, patiently
+from ncmix.jobs.settings import Settings
+from ncmix.jobs.states import Lease, LeaseLostError, Reason
+from ncmix.numerics import DeviceError
+from ncmix.results import Snapshot, Tick
+from ncmix.spec import Spec, SpecError, parse
+from ncmix.train import run
+from worker.outcome import Outcome
+from worker.supervise import Timer
+
+_LOG = logging.getLogger("runner")
+_PROGRESS_SECONDS = 1.0
+
+
+def train(lease: Lease, stop: threading.Event) -> Outcome:
+    """Train the experiment of a lease until it ends, fails or `stop` is set.
+
+    Raises:
+        LeaseLostError: another worker has it now.
+        DBAPIError: the database did not answer for as long as a lease lasts.
+    """
+    settings = Settings.from_environment()
+    database = Database(settings.database_url)
+    try:
+        spec = _spec(database, lease)
+        device = settings.device if spec.device == "auto" else spec.device
+        _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
+        with closing(run(spec, device, settings.data)) as items:
+            return Recorder(database, lease, settings, spec.epochs).consume(items, stop)
+    except (LeaseLostError, DBAPIError):
+        raise
+    except Exception as error:
+        reason = reason_of(error)
+        if reason.code == "error":
+            traceback.print_exc()
+        _LOG.error("%s", reason.message)
+        return Outcome("failed", reason)
+    finally:
+        database.dispose()
+
+
+class Recorder:
+    """Puts epochs on record as they come, and progress at most once a second."""
+
+    def __init__(self, database: Database, lease: Lease, settings: Settings, epochs: int) -> None:
+        self._database, self._lease, self._epochs = database, lease, epochs
+        self._patience = settings.lease_seconds
+        self._progress = Timer(_PROGRESS_SECONDS)
+
+    def consume(self, items: Iterator[Tick | Snapshot], stop: threading.Event) -> Outcome:
+        """Take every item until the end, or until `stop` is set."""
+        for item in items:
+            match item:
+                case Snapshot():
+                    self._record(item)
+                case Tick() if self._progress.due():
+                    self._say(item)
+            if stop.is_set() and not (isinstance(item, Snapshot) and item.epoch == self._epochs):
+                _LOG.info("stopped in epoch %d", item.epoch)
+                return Outcome("stopped")
+        return Outcome("finished")
+
+    def _record(self, snapshot: Snapshot) -> None:
+        start = time.monotonic()
+        patiently(partial(recording.record, self._database, self._lease, snapshot), self._patience)
+        shown = " ".join(f"{m.split}.{m.name}={m.value:.4g}" for m in snapshot.metrics if m.value is not None)
+        _LOG.info("epoch %d in %.2f s, recorded in %.2f s: %s", snapshot.epoch, snapshot.seconds, _since(start), shown)
+
+    def _say(self, tick: Tick) -> None:
+        def write() -> None:
+            with self._database.transaction() as session:
+                recording.progress(session, self._lease, tick)
+
+        patiently(write, self._patience)
+
+
+def reason_of(error: Exception) -> Reason:
+    """The machine-readable reason for an error of the training, and the sentence it came with."""
+    sentence = str(error) or type(error).__name__
+    match error:
+        case DataError():
+            return Reason("data_missing", sentence)
+        case DeviceError():
+            return Reason("device_missing", sentence)
+        case SpecError():
+            return Reason("spec_invalid", sentence)
+        case FloatingPointError():
+            return Reason("diverged", sentence)
+        case torch.OutOfMemoryError() | MemoryError():
+            return Reason("oom", f"Memory ran out: {sentence.splitlines()[0]}")
+        case OSError(errno=errno.ENOSPC):
+            return Reason("disk_full", f"The disk is full: {sentence}")
+        case NcmixError():
+            return Reason("error", sentence)
+        case _:
+            return Reason("error", f"The training failed: {type(error).__name__}: {sentence}")
+
+
+def _spec(database: Database, lease: Lease) -> Spec:
+    with database.reading() as session:
+        queries.state_under(session, lease)
+        return parse(queries.get(session, lease.experiment_id).spec)
+
+
+def _since(start: float) -> float:
+    return time.monotonic() - start
