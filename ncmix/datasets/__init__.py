@@ -11,7 +11,7 @@ from ncmix.datasets.base import Data, DataError, Split
 from ncmix.datasets.raw import Raw, channel_statistics
 from ncmix.spec import Dataset
 
-__all__ = ["LOADERS", "Data", "DataError", "Split", "load"]
+__all__ = ["DATASETS", "Data", "DataError", "Split", "load"]
 
 
 def load(dataset: Dataset, home: DataHome, device: torch.device, seed: int) -> Data:
@@ -22,7 +22,7 @@ def load(dataset: Dataset, home: DataHome, device: torch.device, seed: int) -> D
     Raises:
         DataError: the data are missing, damaged, or do not fit the spec.
     """
-    raw = LOADERS[dataset.kind](dataset, home)
+    raw = DATASETS[dataset.kind](dataset, home)
     mean, std = channel_statistics(raw.train.x)
     train = subset.thin(dataset, raw.train, len(raw.classes), seed)
     train = subset.mislabel(train, dataset.label_noise, len(raw.classes), seed)
@@ -33,7 +33,7 @@ def _on(device: torch.device, split: Split) -> Split:
     return Split(split.x.to(device), split.y.to(device))
 
 
-LOADERS: dict[str, Callable[[Any, DataHome], Raw]] = {
+DATASETS: dict[str, Callable[[Any, DataHome], Raw]] = {
     "digits": digits.load,
     **dict.fromkeys(public.SOURCES, public.load),
     "gaussian": gaussian.load,

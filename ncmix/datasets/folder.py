@@ -118,7 +118,7 @@ def _key(folder: Path, pictures: list[_Picture], image_size: int | None) -> str:
 def _recall(cache: Path) -> Raw | None:
     """What was kept; None if nothing was or it is damaged, then the pictures are decoded again."""
     try:
-        with np.load(cache, allow_pickle=False) as kept:
+        with cache.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             train, test = (split_of(kept[f"x_{s}"], kept[f"y_{s}"]) for s in _SPLITS)
             return Raw(train, test, tuple(kept["classes"].tolist()))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

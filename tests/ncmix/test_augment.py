@@ -71,7 +71,3 @@ def test_augmentation_never_waits_for_the_device():
     x_B, generator = pictures(4, 3, 8, 8), torch.Generator()
     with Waiting():
         CROP_FLIP(x_B, generator)
-
-
-def test_every_choice_of_the_spec_is_here():
-    assert set(augment.AUGMENTS) == {"none", "crop_flip"}

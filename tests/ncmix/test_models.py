@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from ncmix import heads, models
-from ncmix.spec import VOCABULARY, ConvNet, LinearHead, Mlp, ResNet18
+from ncmix import models
+from ncmix.spec import ConvNet, LinearHead, Mlp, ResNet18
 
 SMALL = [Mlp(hidden=(24, 16)), ConvNet(width=0.25), ResNet18(width=0.125)]
 
@@ -107,8 +107,3 @@ def test_measuring_a_copy_leaves_the_statistics_of_the_network_alone():
     twin(inputs((1, 8, 8)))
     assert all(torch.equal(t, before[name]) for name, t in net.state_dict().items())
     assert not all(torch.equal(t, before[name]) for name, t in twin.state_dict().items())
-
-
-def test_every_kind_of_the_vocabulary_is_here():
-    assert set(models.MODELS) == set(VOCABULARY["model"])
-    assert set(heads.HEADS) == set(VOCABULARY["head"])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ncmix import losses, mix, optim
-from ncmix.spec import VOCABULARY, Adam, AdamW, Constant, Cosine, CrossEntropy, Mixup, Mse, MultiStep, NoMix, Sgd
+from ncmix.spec import Adam, AdamW, Constant, Cosine, CrossEntropy, Mixup, Mse, MultiStep, NoMix, Sgd
 
 EPOCHS, STEPS = 6, 10
 
@@ -170,8 +170,3 @@ def test_warm_up_rises_by_the_step_to_the_full_rate(schedule):
 def test_cosine_after_warm_up_uses_what_is_left():
     found = rates(Cosine(warmup_epochs=2))
     assert found[20:] == pytest.approx([0.4 * (1 + math.cos(math.pi * i / 40)) for i in range(40)])
-
-
-def test_every_kind_of_the_vocabulary_is_here():
-    assert set(optim.OPTIMIZERS) == set(VOCABULARY["optimizer"])
-    assert set(optim.SCHEDULES) == set(VOCABULARY["schedule"])
