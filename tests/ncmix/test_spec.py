@@ -96,9 +96,10 @@ def test_the_key_is_the_science_alone() -> None:
     assert spec.key == parse({**SMALL, "name": "x", "tags": ["t"], "priority": 5, "limits": {"wall_hours": 1.0}}).key
     assert spec.key == parse({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.0679}}).key
     assert spec.key != parse({**SMALL, "seed": 1}).key
-    assert parse({**SMALL, "optimizer": {"kind": "sgd", "lr": 1}}).key == parse(
-        {**SMALL, "optimizer": {"kind": "sgd", "lr": 1.0}}
-    ).key
+    assert (
+        parse({**SMALL, "optimizer": {"kind": "sgd", "lr": 1}}).key
+        == parse({**SMALL, "optimizer": {"kind": "sgd", "lr": 1.0}}).key
+    )
 
 
 @given(st.integers(1, 5000))
