@@ -1,0 +1,97 @@
+"""The neural-collapse metrics: statistics of a split to one number each, every variant under a name of its own.
+
+Letters: N samples, K classes, D feature dimension; μ_k class means, μ_G their unweighted mean, M̃ (K×D) the rows
+μ_k − μ_G, Σ_W and Σ_B = M̃ᵀM̃/K the covariances within and between classes, W (K×D) and b the classifier, z = Wh + b.
+A number that is not defined for the features at hand raises `UndefinedError` with the reason.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ncmix import stats
+from ncmix.metrics.decision import accuracy, nc4, nc4_bias, ncc_accuracy, nll
+from ncmix.metrics.duality import nc3, nc3_uniform, nc3_wh
+from ncmix.metrics.simplex import (
+    nc0,
+    nc2_angle_means,
+    nc2_angle_weights,
+    nc2_etf_means,
+    nc2_etf_weights,
+    nc2_norm_means,
+    nc2_norm_weights,
+    nc2_uniformity,
+)
+from ncmix.metrics.variability import nc1, nc1_cdnv, nc1_condition, nc1_quotient
+from ncmix.results import Metric, MetricSplit
+from ncmix.stats import Statistics, UndefinedError
+
+MetricFunction = Callable[[Statistics], float]
+
+
+def measure(
+    split: MetricSplit,
+    h_ND: Tensor,
+    y_N: Tensor,
+    w_KD: Tensor,
+    b_K: Tensor | None = None,
+    train_means_KD: Tensor | None = None,
+) -> tuple[Metric, ...]:
+    """Every metric of a split's features (N, D) with labels (N,); what is undefined has value None and a note.
+
+    The tensors may be on any device; `train_means_KD` (K, D) serves the nearest-mean rule, None for the split's own.
+
+    Raises:
+        StatisticsError: shapes do not fit together, there is no sample, or a label is not in 0 … K−1.
+    """
+    return tabulate(split, stats.statistics([(h_ND, y_N)], w_KD, b_K, train_means_KD))
+
+
+def tabulate(split: MetricSplit, s: Statistics) -> tuple[Metric, ...]:
+    """Every metric of these statistics, in the order of `METRICS`."""
+    return tuple(_row(split, name, metric, s) for name, metric in METRICS.items())
+
+
+def class_means(h_ND: Tensor, y_N: Tensor, classes: int) -> Tensor:
+    """The class means (K, D) of features (N, D) with labels (N,), in float64; NaN for an absent class.
+
+    Raises:
+        StatisticsError: shapes do not fit together, there is no sample, or a label is not in 0 … classes − 1.
+    """
+    return stats.class_means([(h_ND, y_N)], classes).mean_KD
+
+
+def summary(name: str) -> str:
+    """The definition and source of a metric in one line."""
+    return (METRICS[name].__doc__ or "").splitlines()[0]
+
+
+def _row(split: MetricSplit, name: str, metric: MetricFunction, s: Statistics) -> Metric:
+    try:
+        return Metric(split, name, metric(s))
+    except UndefinedError as reason:
+        return Metric(split, name, None, str(reason))
+
+
+METRICS: dict[str, MetricFunction] = {
+    "nc0": nc0,
+    "nc1": nc1,
+    "nc1_condition": nc1_condition,
+    "nc1_quotient": nc1_quotient,
+    "nc1_cdnv": nc1_cdnv,
+    "nc2_norm_means": nc2_norm_means,
+    "nc2_norm_weights": nc2_norm_weights,
+    "nc2_angle_means": nc2_angle_means,
+    "nc2_angle_weights": nc2_angle_weights,
+    "nc2_etf_means": nc2_etf_means,
+    "nc2_etf_weights": nc2_etf_weights,
+    "nc2_uniformity": nc2_uniformity,
+    "nc3": nc3,
+    "nc3_wh": nc3_wh,
+    "nc3_uniform": nc3_uniform,
+    "nc4": nc4,
+    "nc4_bias": nc4_bias,
+    "accuracy": accuracy,
+    "ncc_accuracy": ncc_accuracy,
+    "nll": nll,
+}

@@ -1,0 +1,83 @@
+"""What the metrics share: when they are undefined, and a little linear algebra."""
+
+import torch
+from torch import Tensor
+
+from ncmix.stats import Statistics, UndefinedError
+
+# Of squares that make a difference of squares, this share is rounding.
+EPSILON = torch.finfo(torch.float64).eps
+
+
+def weights(s: Statistics) -> Tensor:
+    """W (K, D), all finite."""
+    if not torch.isfinite(s.w_KD).all():
+        raise UndefinedError("the classifier is not all finite")
+    return s.w_KD
+
+
+def require_weights(s: Statistics) -> None:
+    """W is finite and not zero."""
+    if not weights(s).any():
+        raise UndefinedError("the classifier is zero")
+
+
+def require_spread(s: Statistics) -> None:
+    """M̃ is known and not zero."""
+    if norm(s.means.centred) <= s.means.noise:
+        raise UndefinedError("all class means coincide")
+
+
+def require_logits(s: Statistics) -> None:
+    """Features and classifier are finite."""
+    weights(s)
+    if not torch.isfinite(s.b_K).all():
+        raise UndefinedError("the bias is not all finite")
+    if not s.means.finite:
+        raise UndefinedError(s.means.gap)
+
+
+def require_reference(s: Statistics) -> None:
+    """Features are finite and there are class means to be near to."""
+    if not s.means.finite:
+        raise UndefinedError(s.means.gap)
+    if not s.referenced:
+        raise UndefinedError("no class has a finite mean to be nearest to")
+
+
+def weight_norms(s: Statistics) -> Tensor:
+    """‖w_k‖ (K,), none zero."""
+    norm_K = torch.linalg.norm(weights(s), dim=1)
+    if zero := torch.nonzero(norm_K == 0).flatten().tolist():
+        raise UndefinedError(f"row {zero[0]} of the classifier is zero and has no direction")
+    return norm_K
+
+
+def mean_norms(s: Statistics) -> Tensor:
+    """‖μ_k − μ_G‖ (K,), none zero."""
+    norm_K = torch.linalg.norm(s.means.centred, dim=1)
+    if zero := torch.nonzero(norm_K <= s.means.noise).flatten().tolist():
+        raise UndefinedError(f"the mean of class {zero[0]} coincides with the global mean and has no direction")
+    return norm_K
+
+
+def norm(t: Tensor) -> float:
+    """The root of the sum of squares."""
+    return float(torch.linalg.norm(t))
+
+
+def unit(t: Tensor) -> Tensor:
+    """t over its norm."""
+    return t / torch.linalg.norm(t)
+
+
+def off_diagonal(m_KK: Tensor) -> Tensor:
+    """The K(K−1) entries beside the diagonal."""
+    return m_KK[~torch.eye(len(m_KK), dtype=torch.bool, device=m_KK.device)]
+
+
+def from_simplex(g_KK: Tensor) -> float:
+    """‖G/‖G‖ − (I − 11ᵀ/K)/√(K−1)‖: how far G is, scale apart, from the Gram matrix of a simplex."""
+    classes = len(g_KK)
+    simplex_KK = (torch.eye(classes).to(g_KK) - 1 / classes) / (classes - 1) ** 0.5
+    return norm(unit(g_KK) - simplex_KK)

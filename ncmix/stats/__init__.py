@@ -1,0 +1,24 @@
+"""Features to class statistics: two passes over chunks, sums in float64, no D×D matrix.
+
+Shapes: N samples, B rows of a chunk, K classes, D feature dimension, R = min(K−1, D) directions between class means.
+
+The first pass sums the features of every class. The second works on deviations d = h − μ_y, so that an offset shared by
+all features costs no digits. With M̃ = U S Vᵀ the trace tr(Σ_W Σ_B†)/K is the mean of ‖S⁻¹Vᵀd‖²; logits and distances to
+class means are products with d too. Beyond the features this takes O(KD) memory, and nothing waits for the host between
+chunks.
+"""
+
+from ncmix.stats.chunks import Chunks, StatisticsError, UndefinedError
+from ncmix.stats.means import ClassMeans, Spectrum, class_means
+from ncmix.stats.scatter import Statistics, statistics
+
+__all__ = [
+    "Chunks",
+    "ClassMeans",
+    "Spectrum",
+    "Statistics",
+    "StatisticsError",
+    "UndefinedError",
+    "class_means",
+    "statistics",
+]

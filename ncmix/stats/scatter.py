@@ -1,0 +1,230 @@
+"""The second pass: what the samples do around their class means."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ncmix.numerics import arithmetic
+from ncmix.stats.chunks import Chunks, StatisticsError, blocks
+from ncmix.stats.means import ClassMeans, class_means
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """All that the metrics need to know of a split. Of features that are not all finite nothing is added up.
+
+    Attributes:
+        means: the first pass.
+        w_KD, b_K: the classifier in float64; b is zero where it has none.
+        image_KK: Wμ_k as row k, float64.
+        scatter_K: Σ‖h − μ_k‖² over the samples of each class, float64.
+        whitened: Σ‖S⁻¹Vᵀ(h − μ_y)‖² over all samples; NaN if M̃ is unknown or deficient.
+        correct, nearest_correct: samples that the network, and the nearest class mean, get right.
+        disagreements: samples on which the two differ.
+        nll: sum of the cross-entropies of all samples.
+        referenced: whether any class had a finite mean to be nearest to.
+    """
+
+    means: ClassMeans
+    w_KD: Tensor
+    b_K: Tensor
+    image_KK: Tensor
+    scatter_K: Tensor
+    whitened: float
+    correct: int
+    nearest_correct: int
+    disagreements: int
+    nll: float
+    referenced: bool
+
+    @cached_property
+    def samples(self) -> int:
+        """N."""
+        return int(self.means.count_K.sum())
+
+    @cached_property
+    def weight_gram(self) -> Tensor:
+        """WWᵀ (K, K)."""
+        return self.w_KD @ self.w_KD.T
+
+    @cached_property
+    def cross(self) -> Tensor:
+        """WM̃ᵀ (K, K).
+
+        Raises:
+            UndefinedError: as `means.centre`.
+        """
+        return self.image_KK.T - self.w_KD @ self.means.centre[:, None]
+
+
+def statistics(
+    chunks: Chunks, w_KD: Tensor, b_K: Tensor | None = None, reference_KD: Tensor | None = None
+) -> Statistics:
+    """Both passes over the features of a split.
+
+    Args:
+        chunks: features (B, D) of any floating type with labels (B,), all on one device.
+        w_KD: classifier weights (K, D), on any device.
+        b_K: classifier bias (K,), None for none.
+        reference_KD: class means (K, D) for the nearest-mean rule, usually those of the training split; None for the
+            split's own. A class whose row is not finite is never the nearest.
+
+    Raises:
+        StatisticsError: shapes or labels do not fit together, or the chunks can be walked only once.
+    """
+    if isinstance(chunks, Iterator):
+        raise StatisticsError("The chunks can be walked only once, but two passes are needed; give a list of them.")
+    _check(w_KD, b_K, reference_KD)
+    means = class_means(chunks, len(w_KD))
+    device, dimension = means.mean_KD.device, means.mean_KD.shape[1]
+    if dimension != w_KD.shape[1]:
+        raise StatisticsError(f"The features have {dimension} columns, but W has {w_KD.shape[1]}.")
+    # The caller may be training in bfloat16 or TF32; a measurement must not inherit that.
+    with torch.no_grad(), arithmetic("ieee"), torch.autocast(device.type, enabled=False):
+        w_KD = w_KD.detach().to(device, torch.float64)
+        b_K = w_KD.new_zeros(len(w_KD)) if b_K is None else b_K.detach().to(device, torch.float64)
+        known_KD = means.mean_KD if reference_KD is None else reference_KD.detach().to(device, torch.float64)
+        return _second_pass(chunks, means, w_KD, b_K, known_KD)
+
+
+def _check(w_KD: Tensor, b_K: Tensor | None, reference_KD: Tensor | None) -> None:
+    if w_KD.ndim != 2:
+        raise StatisticsError(f"W must be (K, D); it has the shape {tuple(w_KD.shape)}.")
+    if b_K is not None and b_K.shape != w_KD.shape[:1]:
+        raise StatisticsError(f"b must have shape ({len(w_KD)},), one a row of W; it has {tuple(b_K.shape)}.")
+    if reference_KD is not None and reference_KD.shape != w_KD.shape:
+        shapes = f"{tuple(reference_KD.shape)} and {tuple(w_KD.shape)}"
+        raise StatisticsError(f"The reference means must have the shape of W; the two are {shapes}.")
+
+
+def _second_pass(chunks: Chunks, means: ClassMeans, w_KD: Tensor, b_K: Tensor, known_KD: Tensor) -> Statistics:
+    referenced = bool(torch.isfinite(known_KD).all(1).any())
+    image_KK = means.mean_KD.nan_to_num() @ w_KD.T
+    sums, whitened = _Sums(means), math.nan
+    if means.finite:
+        rules = _rules(means, w_KD, image_KK + b_K, known_KD if referenced else means.mean_KD)
+        for h_BD, y_B in blocks(chunks, 5 * len(w_KD)):
+            sums.add(rules, h_BD, y_B)
+        sums.settle(rules)
+        whitened = float(sums.whitened) if rules.rank else math.nan
+    correct, nearest_correct, disagreements = sums.hits.tolist()
+    return Statistics(
+        means=means,
+        w_KD=w_KD,
+        b_K=b_K,
+        image_KK=image_KK,
+        scatter_K=sums.scatter_K,
+        whitened=whitened,
+        correct=correct,
+        nearest_correct=nearest_correct,
+        disagreements=disagreements,
+        nll=float(sums.nll),
+        referenced=referenced,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Rules:
+    """What is asked of every deviation d = h − c_y, as columns of one matrix in the precision of the features.
+
+    Attributes:
+        shift_KD: c, the class means rounded to that precision; zero for an absent class.
+        slope_DC: (S⁻¹Vᵀ)ᵀ, R columns, none where it is unknown; then Wᵀ; then −2m_k, unless `near_RK` is there.
+        rank: R, or zero.
+        logit_KK: row y holds Wμ_y + b, to which Wd is added.
+        near_KK: row y holds ‖μ_y − m_k‖², to which −2⟨d, m_k⟩ is added: the squared distances of h to the reference
+            means m_k, but for a term common to all k.
+        near_RK: takes S⁻¹Vᵀd to −2⟨d, m_k⟩ where the m_k are the split's own means; it saves a product with D rows.
+    """
+
+    shift_KD: Tensor
+    slope_DC: Tensor
+    rank: int
+    logit_KK: Tensor
+    near_KK: Tensor
+    near_RK: Tensor | None
+
+
+def _rules(means: ClassMeans, w_KD: Tensor, logit_KK: Tensor, known_KD: Tensor) -> _Rules:
+    spectrum = None if means.gap or means.spectrum.deficient else means.spectrum
+    slopes, rank, near_RK = [w_KD.T], 0, None
+    if spectrum:
+        rank = len(spectrum.s_R)
+        slopes.insert(0, means.centred.T @ (spectrum.u_KR / spectrum.s_R**2))
+    if spectrum and torch.equal(known_KD, means.mean_KD):
+        near_RK = -2 * (spectrum.u_KR * spectrum.s_R**2).T
+        square_K = means.gram.diagonal()
+        near_KK = square_K[:, None] + square_K - 2 * means.gram
+    else:
+        near_KK, near_DK = _distance_rule(means, known_KD)
+        slopes.append(near_DK)
+    return _Rules(
+        shift_KD=means.mean_KD.nan_to_num().to(means.dtype),
+        slope_DC=torch.cat(slopes, 1).to(means.dtype),
+        rank=rank,
+        logit_KK=logit_KK.to(means.dtype),
+        near_KK=near_KK.to(means.dtype),
+        near_RK=None if near_RK is None else near_RK.to(means.dtype),
+    )
+
+
+def _distance_rule(means: ClassMeans, known_KD: Tensor) -> tuple[Tensor, Tensor]:
+    """‖μ_y − m_k‖² (K, K), infinite where m_k is not known, and −2(m_k − m̄) as columns (D, K)."""
+    known_K = torch.isfinite(known_KD).all(1)
+    origin_D = known_KD[known_K].mean(0)  # distances do not mind; digits do
+    known_KD = torch.where(known_K[:, None], known_KD - origin_D, 0.0)
+    mean_KD = means.mean_KD.nan_to_num() - origin_D
+    near_KK = (mean_KD**2).sum(1)[:, None] + (known_KD**2).sum(1) - 2 * mean_KD @ known_KD.T
+    return near_KK.masked_fill(~known_K, torch.inf), -2 * known_KD.T
+
+
+class _Sums:
+    """What the second pass adds up, on the device of the features."""
+
+    def __init__(self, means: ClassMeans) -> None:
+        self.means = means
+        self.scatter_K = torch.zeros_like(means.mean_KD[:, 0])
+        self.whitened = self.scatter_K.new_zeros(())
+        self.nll = self.scatter_K.new_zeros(())
+        self.hits = torch.zeros(3, dtype=torch.int64, device=means.mean_KD.device)
+        self.d_BD = means.mean_KD.new_empty(0, means.mean_KD.shape[1], dtype=means.dtype)
+
+    def add(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> None:
+        d_BD = self._deviations(rules, h_BD, y_B)
+        self._add_by_class(y_B, torch.linalg.vector_norm(d_BD, dim=1).to(torch.float64).square())
+        c_BC = d_BD @ rules.slope_DC
+        t_BR, z_BK, near_BK = c_BC.tensor_split((rules.rank, rules.rank + len(rules.shift_KD)), dim=1)
+        self.whitened += t_BR.square().sum(dtype=torch.float64)
+        near_BK = near_BK if rules.near_RK is None else t_BR @ rules.near_RK
+        self._judge(z_BK + rules.logit_KK.index_select(0, y_B), near_BK + rules.near_KK.index_select(0, y_B), y_B)
+
+    def _deviations(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> Tensor:
+        """d = h − c_y, in memory used again for every block."""
+        if len(h_BD) > len(self.d_BD):
+            self.d_BD = self.d_BD.new_empty(h_BD.shape)
+        d_BD = torch.index_select(rules.shift_KD, 0, y_B, out=self.d_BD[: len(h_BD)])
+        return torch.sub(h_BD, d_BD, out=d_BD)
+
+    def _add_by_class(self, y_B: Tensor, value_B: Tensor) -> None:
+        if value_B.device.type == "cpu":
+            self.scatter_K.index_add_(0, y_B, value_B)
+        else:  # in one order, run to run
+            one_hot_BK = y_B[:, None] == torch.arange(len(self.scatter_K), device=y_B.device)
+            self.scatter_K += value_B @ one_hot_BK.to(torch.float64)
+
+    def _judge(self, z_BK: Tensor, near_BK: Tensor, y_B: Tensor) -> None:
+        guess_B, nearest_B = z_BK.argmax(1), near_BK.argmin(1)
+        self.hits += torch.stack([(guess_B == y_B).sum(), (nearest_B == y_B).sum(), (guess_B != nearest_B).sum()])
+        self.nll += (z_BK.logsumexp(1) - z_BK.gather(1, y_B[:, None])[:, 0]).sum(dtype=torch.float64)
+
+    def settle(self, rules: _Rules) -> None:
+        """Takes out what the rounding of the means c added (Chan, Golub, LeVeque 1983, the corrected two-pass sums)."""
+        error_KD = self.means.mean_KD.nan_to_num() - rules.shift_KD
+        count_K = self.means.count_K.to(torch.float64)
+        self.scatter_K = (self.scatter_K - count_K * error_KD.square().sum(1)).clamp(min=0)
+        whiten_DR = rules.slope_DC[:, : rules.rank].to(torch.float64)
+        self.whitened = (self.whitened - count_K @ (error_KD @ whiten_DR).square().sum(1)).clamp(min=0)
