@@ -125,6 +125,11 @@ class Redis(Server):
     def command(self) -> list[str]:
         return [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
 
+    def flush(self) -> None:
+        """Forget everything."""
+        with redis.Redis(port=self.port) as client:
+            client.flushall()
+
     def answers(self) -> bool:
         with suppress(redis.exceptions.ConnectionError), redis.Redis(port=self.port) as client:
             return bool(client.ping())

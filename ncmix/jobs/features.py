@@ -47,12 +47,14 @@ def stage(database: Database, lease: Lease, epoch: int, arrays: ArraySet) -> int
 def read(session: Session, kept: FeatureSet) -> ArraySet:
     """The arrays of a set, as they were written."""
     arrays = {name: np.empty(column["shape"], column["dtype"]) for name, column in kept.columns.items()}
-    query = select(FeatureChunk).where(FeatureChunk.set_id == kept.id).execution_options(yield_per=4)
-    for chunk in session.scalars(query):
-        array = arrays[chunk.array]
-        rows = np.frombuffer(chunk.data, array.dtype).reshape(chunk.rows, *array.shape[1:])
-        array[chunk.first_row : chunk.first_row + chunk.rows] = rows
-        session.expunge(chunk)
+    chunk = (FeatureChunk.array, FeatureChunk.first_row, FeatureChunk.rows)
+    of_set = FeatureChunk.set_id == kept.id
+    # One by one: a single query would hold all the bytes a second time.
+    for name, first, rows in session.execute(select(*chunk).where(of_set)).all():
+        here = (of_set, FeatureChunk.array == name, FeatureChunk.first_row == first)
+        data = session.scalars(select(FeatureChunk.data).where(*here)).one()
+        array = arrays[name]
+        array[first : first + rows] = np.frombuffer(data, array.dtype).reshape(rows, *array.shape[1:])
     return ArraySet(kept.name, arrays, kept.facts)
 
 

@@ -1,0 +1,142 @@
+"""Databases and brokers of a test's own, real ones; what this machine cannot start is left out, and said at the end."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from ncmix.jobs.database import Database
+from ncmix.jobs.migrate import migrate
+from ncmix.jobs.settings import Settings
+from tests.servers import MissingBinaryError, Postgres, Redis, Server
+
+# NCMIX_TEST_REQUIRE=redis,postgres turns a missing server into a failure.
+_REQUIRED = {word.strip() for word in os.environ.get("NCMIX_TEST_REQUIRE", "").split(",") if word.strip()}
+_LEFT_OUT = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Whatever a developer's shell says of the service must not reach the tests."""
+    config.stash[_LEFT_OUT] = {}
+    for name in [name for name in os.environ if name.startswith("NCMIX_") and not name.startswith("NCMIX_TEST_")]:
+        del os.environ[name]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line for each thing that this machine lacks."""
+    for name, why in config.stash[_LEFT_OUT].items():
+        terminalreporter.write_line(f"left out: every test with {name}, because {why}", yellow=True)
+
+
+def _started(config: pytest.Config, name: str, make: Callable[[], Server]) -> Server:
+    try:
+        return make()
+    except MissingBinaryError as error:
+        if name in _REQUIRED:
+            pytest.fail(f"NCMIX_TEST_REQUIRE names {name}, but {error}")
+        config.stash[_LEFT_OUT][name] = str(error)
+        pytest.skip(f"{name}: {error}")
+
+
+@pytest.fixture(scope="session")
+def redis_server(request: pytest.FixtureRequest) -> Iterator[Redis]:
+    """The session's Redis. A test that stops or freezes it starts one of its own."""
+    with _started(request.config, "redis", Redis) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """The session's PostgreSQL, with our schema in the database `postgres`."""
+    with _started(request.config, "postgres", Postgres) as server:
+        migrate(server.url)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_file() -> Iterator[Path]:
+    """A SQLite file with our schema and no rows, to be copied."""
+    with tempfile.TemporaryDirectory(prefix="ncmix-sqlite-") as folder:
+        path = Path(folder) / "ncmix.db"
+        migrate(f"sqlite:///{path}")
+        yield path
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """An empty Redis."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres) -> str:
+    """A PostgreSQL database with our schema and no rows."""
+    engine = sqlalchemy.create_engine(postgres_server.url)
+    others = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'postgres'"
+    )
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text(others))
+        connection.execute(sqlalchemy.text("TRUNCATE experiment CASCADE"))
+    engine.dispose()
+    return postgres_server.url
+
+
+@pytest.fixture
+def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
+    """A SQLite database with our schema and no rows."""
+    path = tmp_path / "home" / "ncmix.db"
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(migrated_file, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database with our schema, of each kind in turn."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+def _environment(home: Path, database_url: str, broker_url: str | None) -> dict[str, str]:
+    """Settings with which a fault is noticed in seconds, and which a busy machine still keeps."""
+    short = {"LEASE": "4", "RENEW": "0.5", "WATCH": "0.1", "POLL": "0.5", "REAP": "0.5", "GRACE": "3", "BACKOFF": "0.1"}
+    return {
+        "NCMIX_HOME": str(home),
+        "NCMIX_DATABASE_URL": database_url,
+        **({"NCMIX_BROKER_URL": broker_url} if broker_url else {}),
+        **{f"NCMIX_{name}_SECONDS": value for name, value in short.items()},
+    }
+
+
+@pytest.fixture
+def environment(tmp_path: Path, database_url: str) -> dict[str, str]:
+    """The NCMIX_* variables of a service on each kind of database, with the embedded broker."""
+    return _environment(tmp_path / "home", database_url, None)
+
+
+@pytest.fixture(params=["embedded", pytest.param("servers", marks=[pytest.mark.redis, pytest.mark.postgres])])
+def service_environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """The NCMIX_* variables of a whole service: on SQLite and files, then on PostgreSQL and Redis."""
+    if request.param == "embedded":
+        return _environment(tmp_path / "home", request.getfixturevalue("sqlite_url"), None)
+    urls = [request.getfixturevalue(name) for name in ("postgres_url", "redis_url")]
+    return _environment(tmp_path / "home", *urls)
+
+
+@pytest.fixture
+def settings(environment: dict[str, str]) -> Settings:
+    """The settings in `environment`."""
+    return Settings.from_environment(environment)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """The database of `settings`."""
+    opened = Database(settings.database_url)
+    yield opened
+    opened.dispose()
