@@ -16,7 +16,7 @@ def toy(**changes: Any) -> Spec:
         "optimizer": {"kind": "sgd", "lr": 0.05},
         "epochs": 3,
         "batch_size": 16,
-        "measure": {"epochs": {"every": 1}},
+        "measure": {"epochs": {"every": 1}, "geometry": None},
     }
     return parse({**fields, **changes})
 

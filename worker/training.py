@@ -7,7 +7,6 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
 
 import torch
@@ -43,8 +42,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
         spec = _spec(database, lease)
         device = settings.device if spec.device == "auto" else spec.device
         _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
-        with closing(run(spec, device, settings.data)) as items:
-            return Recorder(database, lease, settings, spec.epochs).consume(items, stop)
+        return Recorder(database, lease, settings, spec.epochs).consume(run(spec, device, settings.data), stop)
     except (LeaseLostError, DBAPIError):
         raise
     except Exception as error:

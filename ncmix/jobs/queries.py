@@ -35,7 +35,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Page:
-    """Some experiments, newest first, and the cursor of those that follow; None at the end."""
+    """Some experiments, and the cursor of those that follow; None at the end."""
 
     items: list[Experiment]
     next_cursor: str | None
@@ -63,16 +63,51 @@ def get(session: Session, experiment_id: str) -> Experiment:
     return experiment
 
 
-def listing(session: Session, filters: Filters = Filters(), limit: int = 50, cursor: str | None = None) -> Page:
-    """Experiments, newest first, at most `limit`, going on behind `cursor` (of the page before).
+def several(session: Session, experiment_ids: Sequence[str]) -> list[Experiment]:
+    """The experiments of these ids, in their order.
+
+    Raises:
+        UnknownExperimentError: there is none of one of the ids.
+    """
+    found = {e.id: e for e in session.scalars(select(Experiment).where(Experiment.id.in_(experiment_ids)))}
+    for missing in (i for i in experiment_ids if i not in found):
+        raise UnknownExperimentError(missing)
+    return [found[experiment_id] for experiment_id in experiment_ids]
+
+
+def several(session: Session, ids: Sequence[str]) -> list[Experiment]:
+    """The experiments of these ids, in this order.
+
+    Raises:
+        UnknownExperimentError: there is none of one of the ids.
+    """
+    found = {e.id: e for e in session.scalars(select(Experiment).where(Experiment.id.in_(ids)))}
+    if missing := [i for i in ids if i not in found]:
+        raise UnknownExperimentError(missing[0])
+    return [found[i] for i in ids]
+
+
+def listing(
+    session: Session,
+    filters: Filters = Filters(),
+    limit: int = 50,
+    cursor: str | None = None,
+    *,
+    oldest_first: bool = False,
+) -> Page:
+    """Experiments, newest first unless asked otherwise, at most `limit`, going on behind `cursor` of the page before.
 
     Raises:
         CursorError: the cursor is none of ours.
     """
-    query = _filtered(filters).order_by(Experiment.created.desc(), Experiment.id.desc()).limit(limit + 1)
+    place = tuple_(Experiment.created, Experiment.id)
+    query = _filtered(filters)
     if cursor:
-        query = query.where(tuple_(Experiment.created, Experiment.id) < tuple_(*_read_cursor(cursor)))
-    found = list(session.scalars(query))
+        last = tuple_(*_read_cursor(cursor))
+        query = query.where(place > last if oldest_first else place < last)
+    order = (Experiment.created, Experiment.id)
+    query = query.order_by(*(order if oldest_first else (column.desc() for column in order)))
+    found = list(session.scalars(query.limit(limit + 1)))
     items = found[:limit]
     return Page(items, _write_cursor(items[-1]) if len(found) > limit else None)
 

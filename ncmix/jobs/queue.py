@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from kombu import Queue as Route
+from kombu.entity import Queue as Route
 
 from ncmix.jobs.settings import Queue, Settings
 from ncmix.spec import Spec

@@ -27,17 +27,26 @@ def statements(database: Database) -> Iterator[list[str]]:
     event.remove(Engine, "before_cursor_execute", note)
 
 
-def test_pages_follow_each_other_through_everything(database: Database) -> None:
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_pages_follow_each_other_through_everything(database: Database, oldest_first: bool) -> None:
     ids = [submit(database, toy(seed=seed)).id for seed in range(7)]
     seen, cursor = [], None
+    while len(seen) < 7:
+        with database.reading() as session:
+            page = queries.listing(session, limit=3, cursor=cursor, oldest_first=oldest_first)
+        seen += [e.id for e in page.items]
+        cursor = page.next_cursor
+        submit(database, toy(seed=100 + len(seen)))  # What comes in between does not shift the pages.
+    assert seen[:7] == (ids if oldest_first else ids[::-1])
+    assert len(set(seen)) == len(seen)
+
+
+def test_several_come_in_the_order_asked_for(database: Database) -> None:
+    ids = [submit(database, toy(seed=seed)).id for seed in range(3)]
     with database.reading() as session:
-        while True:
-            page = queries.listing(session, limit=3, cursor=cursor)
-            seen += [e.id for e in page.items]
-            if (cursor := page.next_cursor) is None:
-                break
-            submit(database, toy(seed=100 + len(seen)))  # What comes in between does not shift the pages.
-    assert seen == ids[::-1]
+        assert [e.id for e in queries.several(session, [ids[2], ids[0]])] == [ids[2], ids[0]]
+        with pytest.raises(UnknownExperimentError, match="There is no experiment 'nobody'"):
+            queries.several(session, [ids[0], "nobody"])
 
 
 def test_a_page_is_one_statement_and_counts_nothing(database: Database, statements: list[str]) -> None:
