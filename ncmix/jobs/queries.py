@@ -63,18 +63,6 @@ def get(session: Session, experiment_id: str) -> Experiment:
     return experiment
 
 
-def several(session: Session, experiment_ids: Sequence[str]) -> list[Experiment]:
-    """The experiments of these ids, in their order.
-
-    Raises:
-        UnknownExperimentError: there is none of one of the ids.
-    """
-    found = {e.id: e for e in session.scalars(select(Experiment).where(Experiment.id.in_(experiment_ids)))}
-    for missing in (i for i in experiment_ids if i not in found):
-        raise UnknownExperimentError(missing)
-    return [found[experiment_id] for experiment_id in experiment_ids]
-
-
 def several(session: Session, ids: Sequence[str]) -> list[Experiment]:
     """The experiments of these ids, in this order.
 
