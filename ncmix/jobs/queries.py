@@ -213,6 +213,8 @@ def _write_cursor(last: Experiment) -> str:
 def _read_cursor(cursor: str) -> tuple[float, str]:
     try:
         created, experiment_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        if not experiment_id.isalnum():  # a NUL, say, which PostgreSQL takes in no string
+            raise ValueError(experiment_id)
         return float(created), experiment_id
     except (ValueError, binascii.Error) as error:
         raise CursorError(f"{cursor!r} is not a cursor; allowed is a next_cursor that a list gave.") from error

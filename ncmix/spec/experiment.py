@@ -46,7 +46,8 @@ class Spec(Part):
     features: Features = Features()
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
-    name: Annotated[str, Field(max_length=200)] = ""
+    # One printable line: PostgreSQL takes no NUL, and a title no line break.
+    name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     tags: Annotated[tuple[Tag, ...], listed, Field(max_length=32)] = ()
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     limits: Limits = Limits()
