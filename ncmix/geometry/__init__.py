@@ -1,0 +1,88 @@
+"""The mixed probe: where mixtures of three classes land in feature space, as a picture and as scalars.
+
+Source: Fisher, Meng, Papyan 2024, "Pushing Boundaries: Mixup's Influence on Neural Collapse", App. B.2.
+
+Shapes: P mixtures, B a batch of them, K classes, D feature dimension, L values of λ, C = 6L cells of class pair and λ.
+"""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ncmix.datasets.base import Data
+from ncmix.errors import NcmixError
+from ncmix.geometry.mixtures import PAIRS, Mixtures, draw, sweep
+from ncmix.geometry.plane import Plane
+from ncmix.geometry.scalars import SCALARS, Frame, Readings, tabulate
+from ncmix.geometry.ufm import UfmFit, fit_ufm
+from ncmix.mix import Draws
+from ncmix.models import Network
+from ncmix.results import Metric, Probe
+from ncmix.spec import Geometry
+
+__all__ = ["SCALARS", "GeometryError", "Plane", "UfmFit", "fit_ufm", "run_probe"]
+
+
+class GeometryError(NcmixError, ValueError):
+    """The probe cannot be made of these classes; the message is a sentence."""
+
+
+def run_probe(
+    network: Network, data: Data, geometry: Geometry, mean_G: Tensor, class_means_KD: Tensor, draws: Draws
+) -> tuple[Probe, tuple[Metric, ...]]:
+    """The probe of a network and its scalars `mix_*`, of split train.
+
+    Works on a copy: the live network keeps its mode and its batch statistics. The precision is that of the caller.
+
+    Args:
+        network: gives features and logits, and has `weight` (K, D).
+        data: its training split is mixed, after normalisation and without augmentation.
+        geometry: classes, mixtures a pair, size of the λ grid, and mode.
+        mean_G: (D,) μ_G, the unweighted mean of the clean training split's class means.
+        class_means_KD: (K, D) these class means.
+        draws: every random choice comes from `draws.host`.
+
+    Raises:
+        GeometryError: a class is not in the data, or has no training sample.
+    """
+    pictured, probed = draw([_rows(data, k) for k in geometry.classes], geometry, draws.host)
+    copy = deepcopy(network).train(geometry.mode == "train")
+    readings = Readings(probed, Frame.of(network.weight, mean_G, class_means_KD, geometry.classes))
+    with torch.no_grad():
+        probe = _picture(copy, data, geometry, pictured, draws.host)
+        for places_B, h_BD, z_BK in sweep(copy, data, probed, draws.host):
+            readings.put(places_B, h_BD, z_BK)
+    return probe, tabulate(readings)
+
+
+def _rows(data: Data, k: int) -> NDArray[np.int64]:
+    """The training rows of class k."""
+    if k >= len(data.classes):
+        raise GeometryError(f"measure.geometry.classes names class {k}; the data have 0 to {len(data.classes) - 1}.")
+    rows = np.flatnonzero((data.train.y == k).cpu().numpy())
+    if len(rows) == 0:
+        raise GeometryError(f"Class {k} ({data.classes[k]}) has no training sample, so there is nothing to mix.")
+    return rows
+
+
+def _picture(network: Network, data: Data, geometry: Geometry, mixtures: Mixtures, host: np.random.Generator) -> Probe:
+    w_3D = network.weight.detach()[list(geometry.classes)]
+    plane = Plane.through(w_3D)
+    points_P2 = torch.empty(len(mixtures), 2, dtype=torch.float64, device=w_3D.device)
+    for places_B, h_BD, _ in sweep(network, data, mixtures, host):
+        points_P2[places_B] = plane.points(h_BD)
+    a, b, c = geometry.classes
+    first, second = np.array(geometry.classes)[np.array(PAIRS)[mixtures.pair]].T
+    return Probe(
+        points=points_P2.cpu().numpy().astype(np.float32),
+        lam=mixtures.lam.astype(np.float32),
+        first=first,
+        second=second,
+        classifier=plane.points(w_3D).cpu().numpy().astype(np.float32),
+        classes=geometry.classes,
+        class_names=(data.classes[a], data.classes[b], data.classes[c]),
+        mode=geometry.mode,
+    )
