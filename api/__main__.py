@@ -1,0 +1,100 @@
+"""`python -m api`: serves on an address, or on a listening socket that somebody else has opened."""
+
+import argparse
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+
+import uvicorn
+
+from api.app import create
+from ncmix.jobs.settings import Settings, SettingsError
+
+_LOG = logging.getLogger(__name__)
+_STOP_SECONDS = 5
+
+
+class AddressError(ValueError):
+    """Nothing may or can listen there; the message is a sentence."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal comes; gives the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    options = _options(arguments)
+    try:
+        settings = Settings.from_environment()
+        listener = _listener(options, os.environ)
+    except (SettingsError, AddressError) as error:
+        _LOG.error("%s", error)
+        return 2
+    config = uvicorn.Config(
+        create(settings), log_config=None, server_header=False, timeout_graceful_shutdown=_STOP_SECONDS
+    )
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m api", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on; 0 takes a free one (default: 8000)")
+    parser.add_argument("--fd", type=int, help="serve on this inherited listening socket instead")
+    return parser.parse_args(arguments)
+
+
+def _listener(options: argparse.Namespace, environment: Mapping[str, str]) -> socket.socket:
+    """The socket to serve on.
+
+    Raises:
+        AddressError: it would listen beyond this machine, or it cannot listen.
+    """
+    if options.fd is None:
+        _refuse_remote(options.host, environment)
+        return _open(options.host, options.port)
+    try:
+        listener = socket.socket(fileno=options.fd)
+        host = listener.getsockname()[0]
+    except OSError as error:
+        raise AddressError(f"--fd {options.fd} is no socket: {error.strerror}.") from error
+    try:
+        _refuse_remote(host, environment)
+    except AddressError:
+        listener.close()
+        raise
+    return listener
+
+
+def _open(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise AddressError(f"Nothing can listen on {host}:{port}: {error}.") from error
+
+
+def _refuse_remote(host: str, environment: Mapping[str, str]) -> None:
+    if _is_loopback(host) or environment.get("NCMIX_ALLOW_REMOTE") == "1":
+        return
+    raise AddressError(
+        f"{host} can be reached from other machines, and there is no authentication yet: whoever reaches it can "
+        "submit and delete experiments. Allowed are loopback addresses such as 127.0.0.1; NCMIX_ALLOW_REMOTE=1 allows "
+        "every address, for use behind a firewall or a proxy that asks who comes."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The application: its routes, its errors, its description, and what opens and closes with it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+
+from api import problems
+from api.bodies import BodyLimit
+from api.context import Context
+from api.pictures import Pictures
+from api.routes import experiments, health, plots, results, vocabulary
+from ncmix import __version__
+from ncmix.jobs.database import Database
+from ncmix.jobs.queue import Hints
+from ncmix.jobs.settings import Settings
+from ncmix.spec import Spec
+
+_REF = "#/components/schemas/{model}"
+_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router)
+
+
+def create(settings: Settings) -> FastAPI:
+    """The service of these settings. The schema must be there: migrating is a step of its own."""
+    app = FastAPI(
+        title="ncmix",
+        summary="How does neural collapse change when a network is trained with mixup?",
+        description="Submit an experiment, follow it, and get its neural-collapse metrics as JSON, CSV and pictures.",
+        version=__version__,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+        responses=problems.responses(500),
+        license_info={"name": "MIT", "identifier": "MIT"},
+    )
+    app.state.settings = settings
+    for router in _ROUTERS:
+        app.include_router(router)
+    problems.install(app, [route for router in _ROUTERS for route in router.routes])
+    app.add_middleware(BodyLimit)
+    app.openapi = lambda: _openapi(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    context = Context(settings, Database(settings.database_url), Hints(settings), Pictures())
+    app.state.context = context
+    try:
+        yield
+    finally:
+        context.close()
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's description, with what it cannot see: the spec in a body, the problem in every error."""
+    if app.openapi_schema is None:
+        described = get_openapi(
+            title=app.title,
+            version=app.version,
+            openapi_version=app.openapi_version,
+            summary=app.summary,
+            description=app.description,
+            routes=app.routes,
+            license_info=app.license_info,
+        )
+        _, found = models_json_schema([(Spec, "validation"), (problems.Problem, "validation")], ref_template=_REF)
+        described["components"]["schemas"].update(found["$defs"])
+        _drop_other_errors(described)
+        app.openapi_schema = described
+    return app.openapi_schema
+
+
+def _drop_other_errors(described: dict[str, Any]) -> None:
+    """Remove FastAPI's own form of a 422, which is never sent."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        described["components"]["schemas"].pop(name, None)
+    for operation in (o for path in described["paths"].values() for o in path.values()):
+        if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+            del operation["responses"]["422"]

@@ -1,0 +1,104 @@
+"""What clients send: at most a mebibyte of JSON, and from it a spec or every reason why it is none."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import problems
+from ncmix.spec import Spec
+from ncmix.spec import problems as problems_of
+
+LIMIT = 2**20
+
+
+class BodyLimit:
+    """ASGI middleware that refuses bodies of more than LIMIT bytes, announced or not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, counting what it brings."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if length.isdigit() and int(length) > LIMIT:
+            await problems.answer(_too_large().problem)(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > LIMIT:
+                raise _too_large()
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def _too_large() -> problems.ProblemError:
+    detail = f"The body is too large; allowed are {LIMIT} bytes (1 MiB)."
+    return problems.ProblemError(problems.problem(413, "too-large", detail))
+
+
+async def _json(request: Request) -> Any:
+    """The JSON value in the body; NaN and Infinity pass, so that the spec can name the field they stand in."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        # Browsers send other types to any address without asking; a page elsewhere must not submit experiments.
+        detail = f"The content type is {kind!r}; allowed is application/json."
+        raise problems.ProblemError(problems.problem(415, "unsupported-media-type", detail))
+    body = await request.body()
+    try:
+        return json.loads(body)
+    except json.JSONDecodeError as error:
+        detail = f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        raise problems.ProblemError(problems.problem(400, "malformed-json", detail)) from error
+    except (ValueError, RecursionError) as error:
+        detail = f"The body is not JSON that can be read: {type(error).__name__}."
+        raise problems.ProblemError(problems.problem(400, "malformed-json", detail)) from error
+
+
+async def _spec(request: Request) -> Spec:
+    data = await _json(request)
+    try:
+        return Spec.model_validate(data)
+    except ValidationError as error:
+        raise problems.invalid_spec(problems_of(error)) from error
+
+
+# The spec in the body of a request, as a parameter of an endpoint.
+PostedSpec = Annotated[Spec, Depends(_spec)]
+
+_EXAMPLES = {
+    "shortest": {
+        "summary": "Handwritten digits, everything else by default",
+        "value": {"dataset": "digits", "model": "mlp", "epochs": 50},
+    },
+    "mixup": {
+        "summary": "CIFAR-10 with mixup after Papyan, Han, Donoho 2020",
+        "value": {
+            "dataset": "cifar10",
+            "model": "resnet18",
+            "mix": {"kind": "mixup", "alpha": 1.0},
+            "optimizer": {"kind": "sgd", "lr": 0.0679, "weight_decay": 5e-4},
+            "schedule": {"kind": "multistep", "milestones": [0.333, 0.667]},
+            "epochs": 350,
+            "tags": ["papyan-mixup"],
+        },
+    },
+}
+
+# What OpenAPI says of such a body: the endpoint itself sees only what was read from it.
+SPEC_IN_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Spec"}, "examples": _EXAMPLES}},
+    }
+}

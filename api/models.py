@@ -1,0 +1,278 @@
+"""What the service answers, as typed as OpenAPI can say it. Reading is lenient: an old spec is shown as it was."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ncmix.jobs import tables
+from ncmix.jobs.states import State
+from ncmix.plots import PLOTS
+from ncmix.presets import Preset
+from ncmix.results import MetricRow
+
+ROOT = "/api/v1"
+
+
+class Reason(BaseModel):
+    """Why an experiment is in its state: a code for machines and a sentence for people."""
+
+    code: str
+    message: str
+
+
+class Links(BaseModel):
+    """Where the parts of an experiment are; `plots` maps each plot to its PNG."""
+
+    self: str
+    metrics: str
+    log: str
+    events: str
+    plots: dict[str, str]
+
+
+class Experiment(BaseModel):
+    """One experiment: what was asked for, how far it is, and the last value of everything measured.
+
+    `epoch` counts the epochs done, `step` of `steps` the batches of the one under way; `progress` is their share of
+    the whole, 0 to 1. `latest` holds the newest metrics by split; null is undefined.
+    """
+
+    id: str
+    title: str
+    state: State
+    queue: str
+    spec: dict[str, Any]
+    key: str = Field(description="SHA-256 of the science in the spec; the same for every repetition")
+    tags: list[str]
+    priority: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    progress: float
+    eta_seconds: float | None
+    latest: dict[str, dict[str, float | None]]
+    reason: Reason | None
+    links: Links
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "0193b2a4f1c07d1e9a3c",
+                    "title": "digits mlp cross_entropy mixup seed 0",
+                    "state": "running",
+                    "queue": "cpu",
+                    "spec": {"dataset": {"kind": "digits"}, "model": {"kind": "mlp"}, "mix": {"kind": "mixup"}},
+                    "key": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
+                    "tags": ["demo"],
+                    "priority": 0,
+                    "created_at": "2026-01-01T12:00:00Z",
+                    "started_at": "2026-01-01T12:00:01Z",
+                    "finished_at": None,
+                    "attempt": 1,
+                    "epoch": 12,
+                    "epochs": 200,
+                    "step": 3,
+                    "steps": 23,
+                    "progress": 0.0607,
+                    "eta_seconds": 18.8,
+                    "latest": {"running": {"loss": 0.71}, "train": {"nc1": 1.93}, "test": {"accuracy": 0.96}},
+                    "reason": None,
+                    "links": {
+                        "self": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c",
+                        "metrics": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/metrics",
+                        "log": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/log",
+                        "events": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/events",
+                        "plots": {"nc": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/plots/nc.png"},
+                    },
+                }
+            ]
+        }
+    )
+
+    @classmethod
+    def of(cls, row: tables.Experiment) -> "Experiment":
+        """The row as it is shown."""
+        code, message = row.reason_code, row.reason_message
+        return cls(
+            id=row.id,
+            title=row.title,
+            state=row.state,
+            queue=row.queue,
+            spec=row.spec,
+            key=row.key,
+            tags=row.spec.get("tags", []),
+            priority=row.priority,
+            created_at=instant(row.created),
+            started_at=None if row.started is None else instant(row.started),
+            finished_at=None if row.finished is None else instant(row.finished),
+            attempt=row.attempt,
+            epoch=row.epoch,
+            epochs=row.epochs,
+            step=row.step,
+            steps=row.steps,
+            progress=row.progress,
+            eta_seconds=row.eta_seconds,
+            latest=row.latest,
+            reason=None if code is None else Reason(code=code, message=message or ""),
+            links=links(row.id),
+        )
+
+
+class Experiments(BaseModel):
+    """Some experiments. Where more follow, `next_cursor` asks for them; the header Link has the whole address."""
+
+    items: list[Experiment]
+    next_cursor: str | None
+
+
+class SubmittedPreset(BaseModel):
+    """The experiments of a preset, in its order."""
+
+    items: list[Experiment]
+
+
+class MetricValue(BaseModel):
+    """One number of one epoch; null is undefined."""
+
+    epoch: int
+    split: str
+    name: str
+    value: float | None
+
+
+class Metrics(BaseModel):
+    """Metrics by epoch, split and name."""
+
+    items: list[MetricValue]
+
+    @classmethod
+    def of(cls, rows: list[MetricRow]) -> "Metrics":
+        """The rows as they are shown."""
+        return cls(items=[MetricValue(epoch=r.epoch, split=r.split, name=r.name, value=r.value) for r in rows])
+
+
+class Event(BaseModel):
+    """Something that happened to an experiment, and the state it was in afterwards."""
+
+    id: int
+    at: datetime
+    kind: str
+    state: State
+    data: dict[str, Any]
+
+
+class Events(BaseModel):
+    """Events in order; `last_id` asks for those that follow these."""
+
+    items: list[Event]
+    last_id: int
+
+
+class PlotLinks(BaseModel):
+    """A plot: its address in each format, and the epochs it can be had of, where not every epoch will do."""
+
+    name: str
+    title: str
+    files: dict[str, str]
+    epochs: list[int] | None
+
+
+class Plots(BaseModel):
+    """The plots of an experiment."""
+
+    items: list[PlotLinks]
+
+
+class Kind(BaseModel):
+    """One variant of a part of the spec: what it is, and the JSON Schema of its fields."""
+
+    kind: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class MetricDefinition(BaseModel):
+    """What a number is and who defined it."""
+
+    name: str
+    definition: str
+    source: str
+
+
+class PlotDescription(BaseModel):
+    """What a plot shows."""
+
+    name: str
+    description: str
+
+
+class Vocabulary(BaseModel):
+    """Everything that can be asked for here, and what the answers mean."""
+
+    parts: dict[str, list[Kind]]
+    image_folders: list[str]
+    spec: dict[str, Any] = Field(description="JSON Schema of a whole spec")
+    states: list[State]
+    metrics: list[MetricDefinition]
+    plots: list[PlotDescription]
+    formats: list[str]
+    themes: list[str]
+
+
+class PresetView(BaseModel):
+    """A published recipe or demonstration: where it is from, what came out there, and the experiments it makes."""
+
+    name: str
+    title: str
+    paper: str
+    outcome: str
+    specs: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, preset: Preset) -> "PresetView":
+        """The preset as it is shown."""
+        specs = [spec.model_dump(mode="json") for spec in preset.specs]
+        return cls(name=preset.name, title=preset.title, paper=preset.paper, outcome=preset.outcome, specs=specs)
+
+
+class Presets(BaseModel):
+    """The presets there are."""
+
+    items: list[PresetView]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """The process can do its work: the database answers and has the schema this program knows."""
+
+    status: Literal["ready"] = "ready"
+    schema_revision: str
+
+
+def instant(seconds: float) -> datetime:
+    """Seconds since 1970 as a moment in UTC, to the millisecond."""
+    return datetime.fromtimestamp(round(seconds, 3), UTC)
+
+
+def links(experiment_id: str) -> Links:
+    """The addresses of an experiment's parts."""
+    here = f"{ROOT}/experiments/{experiment_id}"
+    plots = {name: f"{here}/plots/{name}.png" for name in PLOTS}
+    return Links(self=here, metrics=f"{here}/metrics", log=f"{here}/log", events=f"{here}/events", plots=plots)
+
+
+def first_sentence(docstring: str | None) -> str:
+    """What a docstring says first, on one line."""
+    return " ".join((docstring or "").split("\n\n")[0].split())

@@ -1,0 +1,140 @@
+"""What can be written behind the question mark, one model an address; a parameter we do not know is an error."""
+
+import re
+from typing import Annotated, Literal
+
+from fastapi import Depends
+from fastapi import Path as PathParameter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic.fields import FieldInfo
+
+from ncmix.jobs.queries import Filters
+from ncmix.jobs.states import State, UnknownExperimentError
+from ncmix.plots import Theme
+from ncmix.results import MetricSplit
+from ncmix.spec import VOCABULARY
+
+# Nothing else can be an id, and the database need not be asked about it.
+_ID = re.compile(r"[0-9a-f]{20}")
+_MOST_COMPARED = 20
+# More than any log or any number of epochs, and still a number that databases take.
+_LARGEST = 2**53
+
+
+async def _experiment_id(id: Annotated[str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"])]) -> str:  # noqa: A002
+    return checked_id(id)
+
+
+def checked_id(text: str) -> str:
+    """The id, if it can be one.
+
+    Raises:
+        UnknownExperimentError: it cannot.
+    """
+    if not _ID.fullmatch(text):
+        raise UnknownExperimentError(text)
+    return text
+
+
+# The id in the path, as a parameter of an endpoint.
+ExperimentId = Annotated[str, Depends(_experiment_id)]
+
+
+def _known(axis: str) -> tuple[AfterValidator, FieldInfo]:
+    """What makes a string one of the kinds of an axis of the spec."""
+    allowed = list(VOCABULARY[axis])
+    in_schema: dict[str, JsonValue] = {"enum": [*allowed]}
+
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"{value!r} is not known; allowed are {', '.join(allowed)}")
+        return value
+
+    return AfterValidator(check), Field(json_schema_extra=in_schema)
+
+
+class _Parameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Submit(_Parameters):
+    """How a spec is submitted."""
+
+    rerun: bool = Field(False, description="Run it again even if the same spec has succeeded or is under way.")
+
+
+class Listing(_Parameters):
+    """Which experiments are listed, and in which order."""
+
+    state: State | None = None
+    dataset: Annotated[str, *_known("dataset")] | None = None
+    model: Annotated[str, *_known("model")] | None = None
+    loss: Annotated[str, *_known("loss")] | None = None
+    mix: Annotated[str, *_known("mix")] | None = None
+    tag: str | None = Field(None, pattern=r"^[A-Za-z0-9._:=-]{1,64}$")
+    order: Literal["newest", "oldest"] = "newest"
+    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
+    limit: int = Field(50, ge=1, le=200)
+
+    @property
+    def filters(self) -> Filters:
+        """The part of it that says which."""
+        return Filters(self.state, self.dataset, self.model, self.loss, self.mix, self.tag)
+
+
+class MetricFilter(_Parameters):
+    """Which metrics; several values of one parameter admit each of them."""
+
+    name: list[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]] = Field([], examples=[["nc1"]])
+    split: list[MetricSplit] = []
+
+
+class LogRange(_Parameters):
+    """Which bytes of a log."""
+
+    offset: int = Field(0, ge=0, le=_LARGEST, description="The header Next-Offset of the answer before.")
+    limit: int = Field(2**20, ge=1, le=2**24)
+
+
+class EventRange(_Parameters):
+    """Which events."""
+
+    after: int = Field(0, ge=0, le=_LARGEST, description="`last_id` of the answer before.")
+    limit: int = Field(1000, ge=1, le=10_000)
+
+
+class PlotOptions(_Parameters):
+    """How an experiment is drawn."""
+
+    epoch: int | None = Field(None, ge=0, le=_LARGEST, description="Its state at this epoch; default: the last.")
+    theme: Theme = "light"
+
+
+def _few(ids: str) -> str:
+    count = len(_words(ids))
+    if not 1 <= count <= _MOST_COMPARED:
+        raise ValueError(f"{count} experiments are named; allowed are 1 to {_MOST_COMPARED}")
+    return ids
+
+
+def _words(ids: str) -> list[str]:
+    """The words between commas, each once, in the order written."""
+    return list(dict.fromkeys(word.strip() for word in ids.split(",") if word.strip()))
+
+
+class CompareOptions(PlotOptions):
+    """How several experiments are drawn, and which."""
+
+    ids: Annotated[str, AfterValidator(_few)] = Field(
+        description=f"Up to {_MOST_COMPARED} ids with commas between.",
+        examples=["0193b2a4f1c07d1e9a3c,0193b2a4f1c19b22c4d0"],
+    )
+
+    @property
+    def experiments(self) -> list[str]:
+        """The ids, each once, in the order written.
+
+        Raises:
+            UnknownExperimentError: one of them cannot be an id.
+        """
+        return [checked_id(word) for word in _words(self.ids)]

@@ -1,0 +1,32 @@
+"""Whether the process lives, and whether it can work."""
+
+from fastapi import APIRouter
+from fastapi.responses import RedirectResponse
+
+from api import models, problems
+from api.context import Service
+from ncmix.jobs import migrate
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/", include_in_schema=False)
+async def root() -> RedirectResponse:
+    """To the description of the addresses, until there is a page of our own."""
+    return RedirectResponse("/docs", 307)
+
+
+@router.get("/healthz")
+async def healthz() -> models.Health:
+    """The process answers."""
+    return models.Health()
+
+
+@router.get("/readyz", responses=problems.responses(503))
+def readyz(service: Service) -> models.Readiness:
+    """The database answers and has the schema of this program. The queue may be down: it carries only hints."""
+    wanted, found = migrate.head(), migrate.current(service.database.engine)
+    if found != wanted:
+        detail = f"The schema is at revision {found}, this program needs {wanted}: run python -m ncmix.jobs.migrate."
+        raise problems.ProblemError(problems.problem(503, "unavailable", detail))
+    return models.Readiness(schema_revision=wanted)

@@ -1,0 +1,124 @@
+"""The service describes itself: the vocabulary, the presets, OpenAPI."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from fastapi.testclient import TestClient
+
+from ncmix import metrics, presets
+from ncmix.glossary import METRICS
+from ncmix.jobs.states import State
+from ncmix.spec import VOCABULARY, parse
+
+METHODS = {"get", "post", "put", "delete", "patch"}
+
+
+@pytest.fixture
+def described(client: TestClient) -> dict[str, Any]:
+    """The OpenAPI document."""
+    return client.get("/openapi.json").json()
+
+
+def operations(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in described["paths"].values():
+        yield from (operation for method, operation in path.items() if method in METHODS)
+
+
+def test_the_vocabulary_is_that_of_the_spec(client: TestClient):
+    vocabulary = client.get("/api/v1/vocabulary").json()
+    kinds = {axis: [kind["kind"] for kind in parts] for axis, parts in vocabulary["parts"].items()}
+    assert kinds == {axis: list(parts) for axis, parts in VOCABULARY.items()}
+    (mixup,) = [kind for kind in vocabulary["parts"]["mix"] if kind["kind"] == "mixup"]
+    assert "alpha" in mixup["parameters"]["properties"]
+    assert vocabulary["states"] == list(get_args(State))
+    assert "batch_size" in vocabulary["spec"]["properties"]
+
+
+def test_every_metric_is_defined_in_the_vocabulary(client: TestClient):
+    shown = {m["name"]: m for m in client.get("/api/v1/vocabulary").json()["metrics"]}
+    assert set(metrics.METRICS) <= set(shown)
+    assert set(shown) - set(metrics.METRICS) == {n for n in METRICS if n.startswith("mix_")} | {"loss", "lr"}
+    assert all(m["definition"] for m in shown.values())
+    assert all(m["source"] for name, m in shown.items() if name.startswith("nc") and name not in _OURS)
+
+
+_OURS = {"nc1_condition", "ncc_accuracy"}
+
+
+def test_a_preset_is_submitted_by_its_name_all_or_none(client: TestClient):
+    shown = {preset["name"]: preset for preset in client.get("/api/v1/presets").json()["items"]}
+    assert list(shown) == list(presets.names())
+    answer = client.post("/api/v1/presets/digits-mixup")
+    assert answer.status_code == 201
+    items = answer.json()["items"]
+    assert [item["spec"] for item in items] == shown["digits-mixup"]["specs"]
+    again = client.post("/api/v1/presets/digits-mixup")
+    assert again.status_code == 200
+    assert [item["id"] for item in again.json()["items"]] == [item["id"] for item in items]
+    assert len(client.get("/api/v1/experiments").json()["items"]) == len(items)
+    assert client.post("/api/v1/presets/digits-mixup?rerun=true").status_code == 201
+
+
+def test_an_unknown_preset_names_those_there_are(client: TestClient):
+    answer = client.post("/api/v1/presets/nonsense")
+    assert answer.status_code == 404
+    assert "digits-mixup" in answer.json()["detail"]
+
+
+def test_operations_have_names_of_their_own_and_say_what_they_are_for(described: dict[str, Any]):
+    assert described["openapi"].startswith("3.1")
+    names = [operation["operationId"] for operation in operations(described)]
+    assert len(names) == len(set(names))
+    assert {"submit_experiment", "get_metrics_csv", "compare_plots"} <= set(names)
+    assert all(operation["description"].endswith(".") for operation in operations(described))
+
+
+def test_every_error_is_described_as_a_problem(described: dict[str, Any]):
+    for operation in operations(described):
+        failures = {s: r for s, r in operation["responses"].items() if s >= "400"}
+        assert "500" in failures
+        for response in failures.values():
+            schema = response["content"]["application/problem+json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/Problem"}
+        if any(p["in"] == "path" for p in operation.get("parameters", [])):
+            assert "404" in failures, operation["operationId"]
+        if any(p["in"] == "query" for p in operation.get("parameters", [])):
+            assert "422" in failures, operation["operationId"]
+
+
+def test_every_answer_is_typed(described: dict[str, Any]):
+    for operation in operations(described):
+        for status, response in operation["responses"].items():
+            if status not in ("204", "304"):
+                assert all(media["schema"] for media in response["content"].values()), operation["operationId"]
+
+
+def test_every_reference_leads_somewhere(described: dict[str, Any]):
+    schemas = described["components"]["schemas"]
+
+    def references(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            yield from ([value["$ref"]] if "$ref" in value else [])
+            for inner in value.values():
+                yield from references(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from references(inner)
+
+    missing = {r for r in references(described) if r.removeprefix("#/components/schemas/") not in schemas}
+    assert not missing
+    assert "HTTPValidationError" not in schemas
+
+
+def test_the_examples_of_a_spec_are_specs(described: dict[str, Any]):
+    body = described["paths"]["/api/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["schema"] == {"$ref": "#/components/schemas/Spec"}
+    for example in body["examples"].values():
+        parse(example["value"])
+
+
+def test_the_front_door_leads_to_the_description(client: TestClient):
+    answer = client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert client.get("/docs").status_code == 200
