@@ -8,12 +8,13 @@ UV_VERSION := 0.13.9
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The lock pins every package by hash; the stamp makes the install run once per lock.
+# The lock pins every package by hash; the stamp makes the install run once per lock. Bytecode is compiled here, once:
+# else the first import of torch in every process of a read-only or shared install takes seconds more.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip -q
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip sync -q requirements.lock
+	$(BIN)/uv pip sync -q --compile-bytecode requirements.lock
 	$(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 

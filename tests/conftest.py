@@ -14,6 +14,9 @@ from ncmix.jobs.migrate import migrate
 from ncmix.jobs.settings import Settings
 from tests.servers import MissingBinaryError, Postgres, Redis, Server
 
+# Two threads that wait for each other on two busy cores are slower than one, by far; children inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # NCMIX_TEST_REQUIRE=redis,postgres turns a missing server into a failure.
 _REQUIRED = {word.strip() for word in os.environ.get("NCMIX_TEST_REQUIRE", "").split(",") if word.strip()}
 _LEFT_OUT = pytest.StashKey[dict[str, str]]()
@@ -102,8 +105,8 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue(f"{request.param}_url")
 
 
-def _environment(home: Path, database_url: str, broker_url: str | None) -> dict[str, str]:
-    """Settings with which a fault is noticed in seconds, and which a busy machine still keeps."""
+def environment_of(home: Path, database_url: str, broker_url: str | None = None) -> dict[str, str]:
+    """NCMIX_* variables with which a fault is noticed in seconds, and which a busy machine can still live with."""
     short = {"LEASE": "4", "RENEW": "0.5", "WATCH": "0.1", "POLL": "0.5", "REAP": "0.5", "GRACE": "3", "BACKOFF": "0.1"}
     return {
         "NCMIX_HOME": str(home),
@@ -114,18 +117,24 @@ def _environment(home: Path, database_url: str, broker_url: str | None) -> dict[
 
 
 @pytest.fixture
+def embedded_environment(tmp_path: Path, sqlite_url: str) -> dict[str, str]:
+    """The NCMIX_* variables of a whole service on SQLite and files."""
+    return environment_of(tmp_path / "home", sqlite_url)
+
+
+@pytest.fixture
 def environment(tmp_path: Path, database_url: str) -> dict[str, str]:
     """The NCMIX_* variables of a service on each kind of database, with the embedded broker."""
-    return _environment(tmp_path / "home", database_url, None)
+    return environment_of(tmp_path / "home", database_url)
 
 
 @pytest.fixture(params=["embedded", pytest.param("servers", marks=[pytest.mark.redis, pytest.mark.postgres])])
 def service_environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """The NCMIX_* variables of a whole service: on SQLite and files, then on PostgreSQL and Redis."""
     if request.param == "embedded":
-        return _environment(tmp_path / "home", request.getfixturevalue("sqlite_url"), None)
+        return request.getfixturevalue("embedded_environment")
     urls = [request.getfixturevalue(name) for name in ("postgres_url", "redis_url")]
-    return _environment(tmp_path / "home", *urls)
+    return environment_of(tmp_path / "home", *urls)
 
 
 @pytest.fixture
