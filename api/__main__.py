@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 import uvicorn
 
 from api.app import create
+from ncmix.errors import NcmixError
 from ncmix.jobs.settings import Settings, SettingsError
 
 _LOG = logging.getLogger(__name__)
 _STOP_SECONDS = 5
 
 
-class AddressError(ValueError):
+class AddressError(NcmixError, ValueError):
     """Nothing may or can listen there; the message is a sentence."""
 
 

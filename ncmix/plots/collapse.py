@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from ncmix.plots import panels, series, theme
 from ncmix.plots.options import PlotError, Theme
@@ -75,7 +74,7 @@ def _panel(board: panels.Board, axes: Axes, metric: str, curves: Sequence[series
         series.line(axes, curve, colour, split)
     series.scale(axes, [curve for *_, curve in lines], falling=drawn.falling)
     if drawn.share:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.yaxis.set_major_formatter(series.SHARE)
     theme.head(axes, metric, drawn.meaning, board.colours)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from ncmix.plots import panels, series, theme
 from ncmix.plots.options import PlotError, Theme
@@ -52,4 +52,4 @@ def _share(axes: Axes) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.02), min(high, 1.02))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=theme.STEPS))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(series.SHARE)

@@ -160,7 +160,7 @@ def _clear_of(
     shown_X2: NDArray[np.floating], row_2: NDArray[np.float64], room_2: NDArray[np.float64]
 ) -> tuple[float, float]:
     """Where a name of half that size stands above a row that points up, or below it, clear of everything shown."""
-    over_X = np.abs(shown_X2[:, 0] - row_2[0]) <= room_2[0] * 1.1
+    over_X = np.abs(shown_X2[:, 0] - row_2[0]) <= max(1.1 * room_2[0], 3 * room_2[1])
     up = 1.0 if row_2[1] >= 0 else -1.0
     return float(row_2[0]), float(up * (up * shown_X2[over_X, 1]).max() + up * 2.6 * room_2[1])
 

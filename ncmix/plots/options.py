@@ -2,6 +2,8 @@
 
 from typing import Literal, get_args
 
+from ncmix.errors import NcmixError
+
 Theme = Literal["light", "dark"]
 Format = Literal["png", "svg", "pdf"]
 
@@ -9,5 +11,5 @@ THEMES: tuple[Theme, ...] = get_args(Theme)
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
-class PlotError(ValueError):
+class PlotError(NcmixError, ValueError):
     """This cannot be drawn; the message is a sentence with the offending value and what there is."""

@@ -118,6 +118,7 @@ def _dots(values: NDArray[np.float64]) -> list[int]:
 
 # "0.00002" as 2e-05: a power above the axis would lie under the panel's head.
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
+SHARE = FuncFormatter(lambda value, _: f"{100 * value:g}%")
 
 
 def scale(axes: Axes, curves: Sequence[Curve], *, falling: bool) -> None:
