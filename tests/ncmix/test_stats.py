@@ -1,0 +1,110 @@
+"""Class statistics: `stats.statistics(chunks, weights)` walks features of any size twice and keeps only sums."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ncmix import metrics, stats
+
+
+def cloud(samples=500, dimension=24, classes=5, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    y = torch.randint(0, classes, (samples,), generator=g)
+    h = torch.randn(classes, dimension, generator=g)[y] + torch.randn(samples, dimension, generator=g)
+    return h, y, torch.randn(classes, dimension, generator=g)
+
+
+class Streamed:
+    """Features that are made when they are asked for, and never all in memory."""
+
+    def __init__(self, chunks):
+        self.chunks, self.walks = chunks, 0
+
+    def __iter__(self):
+        self.walks += 1
+        for seed in range(self.chunks):
+            yield cloud(seed=seed)[:2]
+
+
+class Watched(TorchDispatchMode):
+    """Counts the operations that make the host wait, and notes the shapes of all results."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits, self.shapes = Counter(), set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        if func.overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero):
+            self.waits[str(func)] += 1
+        self.shapes |= {
+            tuple(t.shape) for t in (found if isinstance(found, tuple | list) else [found]) if hasattr(t, "shape")
+        }
+        return found
+
+
+def test_features_that_come_in_chunks_give_what_the_whole_gives():
+    source = Streamed(7)
+    h, y = (torch.cat(parts) for parts in zip(*source, strict=True))
+    w = cloud()[2]
+    whole = metrics.tabulate("train", stats.statistics([(h, y)], w))
+    streamed = metrics.tabulate("train", stats.statistics(source, w))
+    assert source.walks == 1 + 2
+    for one, other in zip(whole, streamed, strict=True):
+        assert other.value == pytest.approx(one.value, rel=1e-9), one.name
+
+
+def test_what_can_be_walked_only_once_is_refused():
+    h, y, w = cloud()
+    with pytest.raises(stats.StatisticsError, match="walked only once"):
+        stats.statistics(iter([(h, y)]), w)
+
+
+def test_class_means_are_exact_where_float32_sums_are_not():
+    """10⁷ + ½ has no room for the sum of many in float32."""
+    h = torch.full((3000, 3), 1e7) + torch.tensor([0.0, 1.0, 2.0])
+    means = stats.class_means([(h, torch.arange(3000) % 2)], 2)
+    assert means.count_K.tolist() == [1500, 1500]
+    assert (means.mean_KD == torch.tensor([1e7, 1e7 + 1, 1e7 + 2], dtype=torch.float64)).all()
+
+
+def test_the_global_mean_weights_classes_not_samples():
+    h = torch.tensor([[0.0], [0.0], [0.0], [4.0]])
+    means = stats.class_means([(h, torch.tensor([0, 0, 0, 1]))], 2)
+    assert means.centre.tolist() == [2.0]
+
+
+def test_an_absent_class_has_no_mean_and_an_empty_chunk_does_no_harm():
+    h, y, _ = cloud()
+    means = stats.class_means([(h[:0], y[:0]), (h, y), (h[:0], y[:0])], 6)
+    assert torch.isnan(means.mean_KD[5]).all()
+    with pytest.raises(stats.UndefinedError, match="class 5 has no sample"):
+        _ = means.centre
+
+
+@pytest.mark.parametrize("decades", [1, 5, 9])
+def test_the_spectrum_is_that_of_the_centred_class_means(decades):
+    """The Gram matrix alone would lose half of the digits of the small singular values."""
+    g = torch.Generator().manual_seed(3)
+    u, _, vh = torch.linalg.svd(torch.randn(8, 30, generator=g).double(), full_matrices=False)
+    means = stats.ClassMeans(torch.ones(8).long(), (u * torch.logspace(0, -decades, 8).double()) @ vh, torch.float64)
+    spectrum = means.spectrum
+    expected = np.linalg.svd(means.centred.numpy(), compute_uv=False)[:7]
+    assert spectrum.s_R.tolist() == pytest.approx(expected, rel=1e-6)
+    assert not spectrum.deficient
+    v_RD = spectrum.u_KR.T @ means.centred / spectrum.s_R[:, None]
+    torch.testing.assert_close(v_RD @ v_RD.T, torch.eye(7).double(), rtol=0, atol=1e-5)
+
+
+def test_nothing_waits_for_the_device_between_chunks_and_nothing_is_as_large_as_a_covariance():
+    h, y, w = cloud(samples=640, dimension=200)
+    waits = []
+    for rows in (640, 10):
+        with Watched() as watched:
+            stats.statistics(list(zip(h.split(rows), y.split(rows), strict=True)), w, reference_KD=torch.ones_like(w))
+        waits.append(watched.waits)
+        assert (200, 200) not in watched.shapes
+    assert waits[0] == waits[1]
