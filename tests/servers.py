@@ -6,9 +6,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -188,3 +189,68 @@ class Postgres(Server):
             self.run("SELECT 1")
             return True
         return False
+
+
+class Worker:
+    """A real `python -m worker`; a context manager that leaves neither it nor a child of it behind."""
+
+    def __init__(self, environment: Mapping[str, str], *words: str) -> None:
+        self._environment = {**os.environ, **environment}
+        self._words = words
+        self.folder = Path(tempfile.mkdtemp(prefix="ncmix-worker-"))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """What it said so far."""
+        return (self.folder / "log").read_text()
+
+    def children(self, words: str = "worker.runner") -> list[int]:
+        """The processes of this worker's making whose command holds `words`, also when it is dead itself."""
+        return [pid for pid in _processes(words) if _home(pid) == self._environment["NCMIX_HOME"]]
+
+    def kill(self) -> None:
+        """SIGKILL both Celery processes at once. The child must find out by itself."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def stop(self, seconds: float = 30.0) -> int:
+        """SIGTERM it as Docker does, and give its exit status."""
+        if self.process is None:
+            raise RuntimeError("The worker was not started.")
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def __enter__(self) -> Self:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "worker", *self._words],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            self.kill()
+        wait_for(lambda: not self.children(), "The end of the worker's child")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _processes(words: str) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if words in (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"):
+                found.append(int(folder.name))
+    return found
+
+
+def _home(pid: int) -> str:
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return next((w.removeprefix(b"NCMIX_HOME=").decode() for w in words if w.startswith(b"NCMIX_HOME=")), "")
+    return ""

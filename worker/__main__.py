@@ -13,7 +13,8 @@ _LOG = logging.getLogger("worker")
 
 def _queues(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    if unknown := [name for name in names if name not in QUEUES] or not names:
+    unknown = [name for name in names if name not in QUEUES]
+    if unknown or not names:
         raise argparse.ArgumentTypeError(f"{unknown or text!r} is not known; allowed are {', '.join(QUEUES)}")
     return names
 

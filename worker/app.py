@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery, signals
 from sqlalchemy.exc import DBAPIError
 
-from ncmix.jobs.queue import WAKE, celery_app
+from ncmix.jobs.queue import WAKE, celery_app, is_redis
 from ncmix.jobs.settings import Settings
 from worker.leash import Leash, watch
 from worker.slot import Slot
@@ -39,6 +39,12 @@ class Host:
         except DBAPIError as error:
             _LOG.warning("A hint could not be followed; the poll will: %s", error.orig)
 
+    def leave(self, **_: Any) -> None:
+        """In the pool process, before it exits: Celery knows nothing of an experiment that the poll found."""
+        if self._slot is not None:
+            self._slot.stop()
+            self._slot.join()
+
     def end(self, **_: Any) -> None:
         """In the main process, when it is told to stop: so must the slot, and Celery waits for it."""
         self._leash.drop()
@@ -48,13 +54,16 @@ def build(settings: Settings, queues: Sequence[str]) -> Celery:
     """Celery with our task, tied to a slot that its pool process will make."""
     app, host = celery_app(settings), Host(settings, queues)
     app.conf.update(
-        worker_disable_prefetch=settings.broker_url.startswith("redis"),
+        worker_disable_prefetch=is_redis(settings),
         worker_prefetch_multiplier=1,
+        # Concerns late acknowledgement, which we do not use, and keeps Celery from warning of it.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
         # Spawned processes would not inherit the leash.
         worker_pool_start_method="fork",
     )
     app.task(host.wake, name=WAKE)
     signals.worker_process_init.connect(host.begin, weak=False)
+    signals.worker_process_shutdown.connect(host.leave, weak=False)
     signals.worker_shutting_down.connect(host.end, weak=False)
     # Ours is set up already.
     signals.setup_logging.connect(_keep_logging, weak=False)

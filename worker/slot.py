@@ -10,7 +10,6 @@ from sqlalchemy.exc import DBAPIError
 
 from ncmix.jobs import lifecycle, queries
 from ncmix.jobs.database import Database
-from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim
 from worker.supervise import Supervisor
@@ -23,7 +22,7 @@ class Slot:
 
     def __init__(self, settings: Settings, queues: Sequence[str]) -> None:
         self._settings, self._queues = settings, queues
-        self._database, self._hints = Database(settings.database_url), Hints(settings)
+        self._database = Database(settings.database_url)
         self._stopping, self._busy = threading.Event(), threading.Lock()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -37,8 +36,16 @@ class Slot:
         """Claim nothing more; what runs is stopped and released. Returns at once."""
         self._stopping.set()
 
+    def join(self) -> None:
+        """Wait until nothing runs any more."""
+        with self._busy:
+            return
+
     def drain(self) -> int:
-        """Run experiments until nothing is queued or `stop` is called; gives how many."""
+        """Run experiments until nothing is queued or `stop` is called; gives how many.
+
+        Waits its turn: while this slot is busy a further hint stays where other workers can take it.
+        """
         count = 0
         with self._busy:
             self.reap()
@@ -54,13 +61,13 @@ class Slot:
                 _LOG.warning("experiment %s: %s: %s", experiment.id, experiment.state, experiment.reason_message)
 
     def poll(self) -> None:
-        """Send the hint that was lost, if there is one and this slot is free to follow it."""
+        """Run what waits without a hint, if this slot is free. Asks no broker: that may be what is broken."""
         if self._busy.locked():
             return
         with self._database.reading() as session:
             waiting = queries.waiting_queues(session, self._queues)
-        for queue in waiting:
-            self._hints.wake(queue)
+        if waiting:
+            self.drain()
 
     def _claim(self) -> Claim | None:
         with self._database.transaction() as session:
@@ -72,4 +79,7 @@ class Slot:
                 duty()
             except DBAPIError as error:
                 _LOG.warning("%s: the database does not answer: %s", duty.__name__, error.orig)
+            except Exception:
+                # A thread that ends is missed by nobody.
+                _LOG.exception("%s failed", duty.__name__)
             self._stopping.wait(seconds)

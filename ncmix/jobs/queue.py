@@ -30,13 +30,19 @@ def queue_of(spec: Spec, settings: Settings) -> Queue:
             return settings.default_queue
 
 
+def is_redis(settings: Settings) -> bool:
+    """Whether hints go over Redis; else they are files."""
+    return settings.broker_url.startswith("redis")
+
+
 def celery_app(settings: Settings) -> Celery:
     """Celery as we use it: JSON, early acknowledgement, no results, no prefetching, no remote control."""
     app = Celery("ncmix", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
-        task_queues=[Route(name, routing_key=name) for name in QUEUES],
+        # Over Redis without acknowledgements: one that times out would leave the worker deaf for ever.
+        task_queues=[Route(name, routing_key=name, no_ack=is_redis(settings)) for name in QUEUES],
         task_default_queue=settings.default_queue,
         task_ignore_result=True,
         task_acks_late=False,
@@ -79,7 +85,7 @@ class Hints:
 
 
 def _transport_options(settings: Settings) -> dict[str, Any]:
-    if not settings.broker_url.startswith("filesystem:"):
+    if is_redis(settings):
         # One try of two seconds: a frozen broker must not freeze whoever submits.
         return {"socket_timeout": 2, "socket_connect_timeout": 2, "max_retries": 1, "interval_start": 0}
     folders = {name: settings.broker_folder / name for name in ("messages", "control")}

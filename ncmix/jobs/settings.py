@@ -66,7 +66,7 @@ class Settings:
         settings = cls(
             home=home,
             database_url=_database_url(secret(environment, "NCMIX_DATABASE_URL"), home),
-            broker_url=secret(environment, "NCMIX_BROKER_URL") or "filesystem://localhost//",
+            broker_url=_broker_url(secret(environment, "NCMIX_BROKER_URL")),
             data=_data(environment, home),
             device=_one_of(environment, "NCMIX_DEVICE", get_args(Device), cls.device),
             default_queue=_one_of(environment, "NCMIX_DEFAULT_QUEUE", get_args(Queue), cls.default_queue),
@@ -129,6 +129,17 @@ def _database_url(url: str | None, home: Path) -> str:
             raise SettingsError(
                 f"NCMIX_DATABASE_URL begins with {scheme!r}; allowed are sqlite:///path and postgresql://…"
             )
+
+
+def _broker_url(url: str | None) -> str:
+    if url is None:
+        return "filesystem://localhost//"
+    if not url.startswith(("redis://", "rediss://", "filesystem://")):
+        raise SettingsError(
+            f"NCMIX_BROKER_URL begins with {url.partition('://')[0]!r}; allowed are redis://…, rediss://… and "
+            "filesystem://localhost//."
+        )
+    return url
 
 
 def _data(environment: Mapping[str, str], home: Path) -> DataHome:

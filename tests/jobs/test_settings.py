@@ -41,6 +41,7 @@ def test_a_secret_can_be_in_a_file(tmp_path: Path) -> None:
         ({"NCMIX_MAX_ATTEMPTS": "0"}, "NCMIX_MAX_ATTEMPTS is '0'; allowed is a whole number from 1."),
         ({"NCMIX_LEASE_SECONDS": "20"}, "NCMIX_RENEW_SECONDS is 15; allowed is at most half of NCMIX_LEASE_SECONDS"),
         ({"NCMIX_DATABASE_URL": "mysql://db/x"}, "begins with 'mysql'; allowed are sqlite:///path and postgresql://"),
+        ({"NCMIX_BROKER_URL": "amqp://x"}, "NCMIX_BROKER_URL begins with 'amqp'; allowed are redis://"),
         ({"NCMIX_BROKER_URL_FILE": "/nowhere"}, "NCMIX_BROKER_URL_FILE is '/nowhere', which cannot be read: No such"),
         ({"NCMIX_BROKER_URL": "a", "NCMIX_BROKER_URL_FILE": "b"}, "are both set; allowed is one of them."),
         ({"NCMIX_IMAGE_FOLDERS": "=x"}, "NCMIX_IMAGE_FOLDERS: '=x' is neither a name nor name=path"),
