@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ncmix import geometry, metrics, mix
 from ncmix.datasets.base import Data, Split
-from ncmix.losses import Loss
+from ncmix.losses import PerSample
 from ncmix.models import Network
 from ncmix.numerics import arithmetic
-from ncmix.results import ArraySet, Metric
-from ncmix.spec import Spec
+from ncmix.results import ArraySet, Metric, MetricSplit
+from ncmix.spec import Geometry, Spec
 
 BATCH = 1000
 
@@ -26,7 +26,7 @@ PROBE_STREAM = 1
 class Measurer:
     """Knows when to measure and what to keep; the network it watches is left as it was found."""
 
-    def __init__(self, spec: Spec, data: Data, network: Network, loss: Loss) -> None:
+    def __init__(self, spec: Spec, data: Data, network: Network, loss: PerSample) -> None:
         self.spec, self.data, self.network, self.loss = spec, data, network, loss
 
     def at(self, epoch: int) -> tuple[tuple[Metric, ...], tuple[ArraySet, ...]]:
@@ -50,8 +50,8 @@ class Measurer:
         sets = [self._kept(name, features[name], splits[name].y) for name in self.spec.measure.splits if keep]
         if keep:
             sets.append(_classifier(self.network))
-        if self.spec.measure.geometry:
-            probe, scalars = self._probe(means_KD)
+        if wanted := self.spec.measure.geometry:
+            probe, scalars = self._probe(wanted, means_KD)
             found += scalars
             sets.append(probe)
         return tuple(found), tuple(sets)
@@ -61,7 +61,7 @@ class Measurer:
         batches = (self.network(self.data.normalize(x_B))[0].float() for x_B in split.x.split(BATCH))
         return torch.cat(list(batches))
 
-    def _split(self, name: str, h_ND: Tensor, y_N: Tensor, means_KD: Tensor) -> tuple[Metric, ...]:
+    def _split(self, name: MetricSplit, h_ND: Tensor, y_N: Tensor, means_KD: Tensor) -> tuple[Metric, ...]:
         weight, bias = self.network.weight.detach(), self.network.bias
         table = metrics.measure(name, h_ND, y_N, weight, None if bias is None else bias.detach(), means_KD)
         table = (Metric(name, "loss", self._loss(h_ND, y_N)), *table)
@@ -76,9 +76,8 @@ class Measurer:
         total = torch.stack([self.loss(self.network.head(h_BD), y_BK).sum(dtype=torch.float64) for h_BD, y_BK in parts])
         return float(total.sum() / len(y_N))
 
-    def _probe(self, means_KD: Tensor) -> tuple[ArraySet, tuple[Metric, ...]]:
+    def _probe(self, wanted: Geometry, means_KD: Tensor) -> tuple[ArraySet, tuple[Metric, ...]]:
         draws = mix.Draws.seeded(self.spec.seed, self.data.train.x.device, stream=PROBE_STREAM)
-        wanted = self.spec.measure.geometry
         probe, scalars = geometry.run_probe(self.network, self.data, wanted, means_KD.mean(0), means_KD, draws)
         return probe.to_set(), scalars
 

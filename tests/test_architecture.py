@@ -14,7 +14,8 @@ SOURCES = [p for package in ("ncmix", "api", "worker") for p in sorted((ROOT / p
     "module", ["api.app", "ncmix.jobs.lifecycle", "ncmix.plots", "ncmix.client", "ncmix.cli", "worker.app"]
 )
 def test_no_torch_is_loaded(module: str) -> None:
-    code = f"import {module}, sys; sys.exit(', '.join({{'torch', 'torchvision', 'sklearn'}} & set(sys.modules)) or None)"
+    heavy = "{'torch', 'torchvision', 'sklearn'} & set(sys.modules)"
+    code = f"import {module}, sys; sys.exit(', '.join({heavy}) or None)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

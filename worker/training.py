@@ -18,7 +18,7 @@ from ncmix.jobs import queries, recording
 from ncmix.jobs.database import Database, patiently
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, LeaseLostError, Reason
-from ncmix.numerics import DeviceError
+from ncmix.numerics import DeviceError, leave_a_core_free
 from ncmix.results import Snapshot, Tick
 from ncmix.spec import Spec, SpecError, parse
 from ncmix.train import run
@@ -40,6 +40,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
     database = Database(settings.database_url)
     try:
         spec = _spec(database, lease)
+        leave_a_core_free()
         device = settings.device if spec.device == "auto" else spec.device
         _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
         return Recorder(database, lease, settings, spec.epochs).consume(run(spec, device, settings.data), stop)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -12,26 +13,26 @@ from ncmix.results import Run, Snapshot, Tick
 
 out = Console()
 
-# The rows of the final table: metric, what it says.
+# The rows of the final table: metric, its value in a collapsed network, what it says.
 SHOWN = {
-    "accuracy": "share classified correctly",
-    "loss": "training objective on clean data",
-    "nc0": "classifiers sum to zero → 0",
-    "nc1": "features shrink to their class mean → 0",
-    "nc2_norm_means": "class means equally long → 0",
-    "nc2_angle_means": "class means maximally apart → 0",
-    "nc2_norm_weights": "classifiers equally long → 0",
-    "nc2_angle_weights": "classifiers maximally apart → 0",
-    "nc3": "classifiers align with class means → 0",
-    "nc4": "disagrees with the nearest class mean → 0",
-    "mix_amplification": "mixed features beyond their means; convex combination = 1",
-    "mix_same_alignment": "same-class mixtures along their classifier → 1",
+    "accuracy": ("1", "classified correctly"),
+    "loss": ("0", "training objective, clean data"),
+    "nc0": ("0", "classifiers sum to zero"),
+    "nc1": ("0", "features shrink to class means"),
+    "nc2_norm_means": ("0", "class means equally long"),
+    "nc2_angle_means": ("0", "class means maximally apart"),
+    "nc2_norm_weights": ("0", "classifiers equally long"),
+    "nc2_angle_weights": ("0", "classifiers maximally apart"),
+    "nc3": ("0", "classifiers align with means"),
+    "nc4": ("0", "not the nearest class mean's"),
+    "mix_amplification": ("", "1 = convex combination"),
+    "mix_same_alignment": ("1", "same-class mix on classifier"),
 }
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; a dash where the value is undefined."""
-    return "–" if value is None else f"{value:.4g}"
+    """Three significant digits, at most nine characters; a dash where the value is undefined."""
+    return "–" if value is None else f"{value:.3g}"
 
 
 class Bar:
@@ -80,15 +81,18 @@ class Bar:
 
 
 def final_table(runs: Sequence[Run]) -> Table:
-    """The last metrics of runs side by side, train and test."""
-    table = Table(title="Neural collapse at the last measured epoch", title_justify="left")
-    table.add_column("metric", no_wrap=True)
+    """The last metrics of runs side by side, train and test, and what they mean where there is room for it."""
+    explained = len(runs) == 1 and out.width >= 100
+    table = Table(title="Neural collapse at the last measured epoch", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("\nmetric", no_wrap=True)
     for run in runs:
-        table.add_column(f"{run.title}\ntrain", justify="right")
-        table.add_column("\ntest", justify="right")
-    table.add_column("meaning", style="dim")
-    for name, meaning in SHOWN.items():
-        cells = [number(run.last(name, split)) for run in runs for split in ("train", "test")]
-        if any(cell != "–" for cell in cells):
-            table.add_row(name, *cells, meaning)
+        table.add_column(f"{run.title}\n{'train':>9} {'test':>9}", justify="right", no_wrap=True)
+    table.add_column("\ncollapsed", justify="right", style="dim", no_wrap=True)
+    if explained:
+        table.add_column("", style="dim", no_wrap=True)
+    for name, (collapsed, meaning) in SHOWN.items():
+        values = [[run.last(name, split) for split in ("train", "test")] for run in runs]
+        if any(value is not None for pair in values for value in pair):
+            cells = [" ".join(f"{number(value):>9}" for value in pair) for pair in values]
+            table.add_row(name, *cells, collapsed, *([meaning] if explained else []))
     return table

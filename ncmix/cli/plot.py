@@ -5,10 +5,8 @@ from pathlib import Path
 import click
 
 from ncmix.cli.display import out
-from ncmix.plots import PLOTS, render
+from ncmix.plots import FORMATS, PLOTS, THEMES, Format, Theme, render
 from ncmix.rundir import read
-
-FORMATS = ("png", "svg", "pdf")
 
 
 @click.command()
@@ -16,8 +14,8 @@ FORMATS = ("png", "svg", "pdf")
 @click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", "target", type=click.Path(path_type=Path), help="png, svg or pdf.  [default: NAME.png]")
 @click.option("--epoch", type=int, metavar="N", help="The epoch of last-layer.  [default: the last]")
-@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
-def plot(name: str, paths: tuple[Path, ...], target: Path | None, epoch: int | None, theme: str) -> None:
+@click.option("--theme", type=click.Choice(THEMES), default="light", show_default=True)
+def plot(name: str, paths: tuple[Path, ...], target: Path | None, epoch: int | None, theme: Theme) -> None:
     """Draw one or several runs.
 
     \b
@@ -27,8 +25,8 @@ def plot(name: str, paths: tuple[Path, ...], target: Path | None, epoch: int | N
     RUN   a folder that `ncmix train` wrote, or a run.pkl
     """
     target = target or Path(f"{name}.png")
-    suffix = target.suffix.lstrip(".")
-    if suffix not in FORMATS:
+    suffix: Format | None = next((name for name in FORMATS if target.suffix == f".{name}"), None)
+    if suffix is None:
         raise click.UsageError(f"{target} ends in {target.suffix!r}; allowed are .png, .svg and .pdf.")
     figure = PLOTS[name]([read(path) for path in paths], epoch=epoch, theme=theme)
     target.write_bytes(render(figure, suffix))

@@ -133,10 +133,11 @@ def _epochs(when: str) -> object:
 
 def _train(spec: Spec, folder: Path) -> None:
     from ncmix.manifest import manifest  # noqa: PLC0415 - only training needs torch
-    from ncmix.numerics import resolve_device  # noqa: PLC0415
+    from ncmix.numerics import leave_a_core_free, resolve_device  # noqa: PLC0415
     from ncmix.rundir import RunWriter, read  # noqa: PLC0415
     from ncmix.train import run  # noqa: PLC0415
 
+    leave_a_core_free()
     device = resolve_device(spec.device)
     events = run(spec, device.type)
     first = next(events)  # data are loaded by now: what cannot begin leaves no folder behind
