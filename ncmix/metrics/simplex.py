@@ -81,7 +81,10 @@ def _angle(cosine_KK: Tensor) -> float:
 
 
 def _centred_gram(s: Statistics) -> Tensor:
-    w_KD = weights(s) - s.w_KD.mean(0)
-    if norm(w_KD) <= EPSILON * norm(s.w_KD):
+    """WWᵀ with the rows of W centred, from WWᵀ itself: a K×K sum instead of a product."""
+    require_weights(s)
+    mean_K = s.weight_gram.mean(0)
+    gram_KK = s.weight_gram - mean_K[:, None] - mean_K + mean_K.mean()
+    if norm(gram_KK) <= len(mean_K) * EPSILON * norm(s.weight_gram):
         raise UndefinedError("all rows of the classifier are the same")
-    return w_KD @ w_KD.T
+    return gram_KK

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from ncmix.numerics import arithmetic
 from ncmix.stats.chunks import Chunks, StatisticsError, blocks
@@ -219,10 +220,7 @@ class _Sums:
     def _judge(self, z_BK: Tensor, near_BK: Tensor, y_B: Tensor) -> None:
         guess_B, nearest_B = z_BK.argmax(1), near_BK.argmin(1)
         self.hits += torch.stack([(guess_B == y_B).sum(), (nearest_B == y_B).sum(), (guess_B != nearest_B).sum()])
-        # Cross-entropy as ln(1 + Σ_{k≠y} e^{z_k − z_y}): the usual difference is all rounding once it is below 1e-6.
-        z_B1 = z_BK.gather(1, y_B[:, None])
-        others_B = z_BK.scatter_(1, y_B[:, None], -torch.inf).logsumexp(1) - z_B1[:, 0]
-        self.nll += torch.nn.functional.softplus(others_B).sum(dtype=torch.float64)
+        self.nll += _cross_entropy(z_BK, y_B).sum(dtype=torch.float64)
 
     def settle(self, rules: _Rules) -> None:
         """Takes out what the rounding of the means c added (Chan, Golub, LeVeque 1983, the corrected two-pass sums)."""
@@ -231,3 +229,11 @@ class _Sums:
         self.scatter_K = (self.scatter_K - count_K * error_KD.square().sum(1)).clamp(min=0)
         whiten_DR = rules.slope_DC[:, : rules.rank].to(torch.float64)
         self.whitened = (self.whitened - count_K @ (error_KD @ whiten_DR).square().sum(1)).clamp(min=0)
+
+
+def _cross_entropy(z_BK: Tensor, y_B: Tensor) -> Tensor:
+    """ln(1 + Σ_{k≠y} e^{z_k − z_y}), right also where it is tiny and ln Σe^z − z_y all rounding; overwrites z."""
+    top_B1, own_B1 = z_BK.amax(1, keepdim=True), z_BK.gather(1, y_B[:, None])
+    # e^-80 is nothing beside the largest term, but what is smaller is denormal and slow.
+    others_BK = z_BK.sub_(top_B1).clamp_(min=-80).exp_().scatter_(1, y_B[:, None], 0.0)
+    return softplus(others_BK.sum(1).log() + (top_B1 - own_B1)[:, 0])
