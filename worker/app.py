@@ -7,6 +7,7 @@ from typing import Any
 from celery import Celery, signals
 from sqlalchemy.exc import DBAPIError
 
+from ncmix.jobs.database import brief
 from ncmix.jobs.queue import WAKE, celery_app, is_redis
 from ncmix.jobs.settings import Settings
 from worker.leash import Leash, watch
@@ -37,7 +38,7 @@ class Host:
         try:
             self._slot.drain()
         except DBAPIError as error:
-            _LOG.warning("A hint could not be followed; the poll will: %s", error.orig)
+            _LOG.warning("A hint could not be followed; the poll will: %s", brief(error))
 
     def leave(self, **_: Any) -> None:
         """In the pool process, before it exits: Celery knows nothing of an experiment that the poll found."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy.exc import DBAPIError
 
 from ncmix.jobs import lifecycle, queries
-from ncmix.jobs.database import Database
+from ncmix.jobs.database import Database, brief
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim
 from worker.supervise import Supervisor
@@ -78,7 +78,7 @@ class Slot:
             try:
                 duty()
             except DBAPIError as error:
-                _LOG.warning("%s: the database does not answer: %s", duty.__name__, error.orig)
+                _LOG.warning("%s: the database does not answer: %s", duty.__name__, brief(error))
             except Exception:
                 # A thread that ends is missed by nobody.
                 _LOG.exception("%s failed", duty.__name__)

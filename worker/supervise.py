@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from ncmix.jobs import lifecycle, queries, recording
-from ncmix.jobs.database import Database, patiently
+from ncmix.jobs.database import Database, brief, patiently
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim, LeaseLostError, Reason, State
 from ncmix.spec import Limits
@@ -21,6 +21,7 @@ from worker.child import Child, Command, runner
 
 _LOG = logging.getLogger(__name__)
 _FLUSH_SECONDS = 1.0
+_SIGNALS = {number.value: number.name for number in signal.Signals}
 
 # Why the child was told to stop: `yield` because of a request (cancel, pause, the worker's own end), which the
 # experiment's state tells; `wall` for its time limit; `lost` when this worker may not, or cannot, write any more.
@@ -75,6 +76,7 @@ class Supervisor:
         self._kept = 0
         self._asked: Asked | None = None
         self._patience = 0.0
+        self._silent = False
 
     def run(self) -> State | None:
         """Gives the state it leaves the experiment in; None if the lease was lost: then that is not ours to know."""
@@ -96,7 +98,7 @@ class Supervisor:
             self._ask(child, "yield")
         if self._asked is None and time.monotonic() > self._wall:
             self._ask(child, "wall")
-        if self._look.due():
+        if self._asked != "lost" and self._look.due():
             self._check_lease(child)
         if self._flush.due():
             self._write_log(child)
@@ -132,11 +134,14 @@ class Supervisor:
         """A database that does not answer is asked again later; one that says no ends the child."""
         try:
             yield
+            self._silent = False
         except LeaseLostError as error:
             _LOG.warning("%s Its child is killed.", error)
             self._ask(child, "lost")
         except (OperationalError, InterfaceError) as error:
-            _LOG.warning("experiment %s: the database does not answer: %s", self._lease.experiment_id, error.orig)
+            if not self._silent:
+                _LOG.warning("experiment %s: the database does not answer: %s", self._lease.experiment_id, brief(error))
+            self._silent = True
 
     def _write_log(self, child: Child) -> None:
         """Put on record what the child wrote, up to the limit; what could not be written is kept for the next time."""
@@ -144,7 +149,7 @@ class Supervisor:
         kept = output[: max(0, self._settings.log_limit - self._kept)]
         if len(kept) < len(output) and self._kept <= self._settings.log_limit:
             kept += b"\n[The output of this attempt goes on, but is not kept: it is over NCMIX_LOG_LIMIT.]\n"
-        if not kept:
+        if not kept or self._asked == "lost":
             return
         child.output = kept + child.output
         with self._tolerant(child):
@@ -183,6 +188,6 @@ class Supervisor:
 def _death(status: int) -> Reason:
     if status >= 0:
         return Reason("crashed", f"The training process ended with status {status} and gave no reason; see the log.")
-    name = signal.Signals(-status).name
+    name = _SIGNALS.get(-status, f"signal {-status}")
     hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
     return Reason("killed", f"The training process was killed by {name}{hint}.")

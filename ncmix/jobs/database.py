@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from psycopg import Cursor
 from psycopg.pq import Format
 from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -82,6 +82,11 @@ def patiently(action: Callable[[], T], seconds: float) -> T:
             if time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
+
+
+def brief(error: DBAPIError) -> str:
+    """What a database said, in a line for a log."""
+    return str(error.orig).partition("\n")[0]
 
 
 def create(url: str, *, binary: bool = False) -> Engine:

@@ -15,6 +15,11 @@ def clock(session: Session) -> float:
     return session.scalars(select(now())).one()
 
 
+def storable(text: str) -> str:
+    """The text without what some database refuses: NUL, and the halves of characters that odd file names bring."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
 def is_held(lease: Lease) -> ColumnElement[bool]:
     """The condition on `experiment` under which the holder of this lease may write."""
     return and_(Experiment.id == lease.experiment_id, Experiment.fence == lease.fence, Experiment.state.in_(HELD))

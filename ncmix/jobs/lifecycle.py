@@ -28,7 +28,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ncmix.jobs.database import now
-from ncmix.jobs.fencing import add_event, clock, held, is_held, locked
+from ncmix.jobs.fencing import add_event, clock, held, is_held, locked, storable
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import HELD, MOVES, Claim, Lease, LeaseLostError, NotAllowedError, Reason, State
 from ncmix.jobs.tables import Experiment, ExperimentTag, FeatureSet, MetricValue
@@ -275,7 +275,7 @@ def _move(session: Session, experiment: Experiment, to: State, kind: str, reason
     at = clock(session)
     experiment.state = to
     experiment.reason_code = reason.code if reason else None
-    experiment.reason_message = reason.message if reason else None
+    experiment.reason_message = storable(reason.message) if reason else None
     if to not in HELD:
         experiment.lease_until = experiment.worker = None
     if not MOVES[to]:

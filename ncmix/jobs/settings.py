@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -40,8 +40,8 @@ class Settings:
     """
 
     home: Path
-    database_url: str
-    broker_url: str
+    database_url: str = field(repr=False)  # with a password in it
+    broker_url: str = field(repr=False)
     data: DataHome
     device: Device = "auto"
     default_queue: Queue = "cpu"

@@ -352,6 +352,15 @@ def test_two_reapers_requeue_once(database: Database, settings: Settings) -> Non
     assert [e.kind for e in _events(database, experiment)] == ["submitted", "claimed", "requeued"]
 
 
+def test_text_that_a_database_refuses_is_escaped(database: Database, settings: Settings) -> None:
+    """As in the name of a file that is no UTF-8."""
+    experiment = submit(database, toy())
+    lease = claim(database, settings).lease
+    with database.transaction() as session:
+        lifecycle.fail(session, lease, Reason("data_missing", "The picture b\udcff.png\x00 is broken."))
+    assert get(database, experiment.id).reason_message == "The picture b\\udcff.png\\x00 is broken."
+
+
 def test_every_event_tells_the_state_it_led_to(database: Database, settings: Settings) -> None:
     experiment = submit(database, toy())
     lease = claim(database, settings, "host:7").lease

@@ -1,7 +1,6 @@
 """A real Celery worker, its pool process and its training child, on the embedded default and on real servers."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -141,9 +140,11 @@ def test_what_cannot_be_used_ends_it_with_a_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_an_idle_worker_leaves_when_asked(embedded_environment: dict[str, str]) -> None:
-    with Worker(embedded_environment, "--queues", "gpu") as worker:
-        wait_for(lambda: "serves the queues gpu" in worker.log, "The start of the worker", PATIENCE)
-        assert worker.process is not None
-        worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(20) == 0
+def test_an_idle_worker_hears_a_hint_at_once(service: Service) -> None:
+    """Long before it would have looked for itself; and it leaves at once, before its child has loaded PyTorch."""
+    with Worker({**service.environment, "NCMIX_POLL_SECONDS": "1000"}, "--queues", "cpu") as worker:
+        wait_for(lambda: "serves the queues cpu" in worker.log and "ready." in worker.log, "The start", PATIENCE)
+        experiment = service.submit()
+        service.wait(experiment, lambda e: e.state == "running", "The claim")
+        assert worker.stop() == 0
+    assert get(service.database, experiment.id).state == "queued"
