@@ -108,7 +108,11 @@ def mix_logit_corr(r: Readings) -> float:
 
 
 def mix_ufm_residual(r: Readings) -> float:
-    """Relative distance of mean mixed features, by pair and λ, to the unconstrained-features optimum that fits best."""
+    """Relative distance of mean mixed features, by pair and λ, to the unconstrained-features optimum that fits best.
+
+    Each mean is of ⌈per_pair/L⌉ mixtures; what is left of their scatter counts as distance. Scale and κ are fitted, see
+    `fit_ufm` (Fisher, Meng, Papyan 2024, Theorem 3.1).
+    """
     return fit_ufm(r.mean_CD[:-1], r.frame.weight_3D, r.frame.count).residual
 
 

@@ -14,7 +14,7 @@ def nc1(s: Statistics) -> float:
 
 
 def nc1_condition(s: Statistics) -> float:
-    """Smallest over largest of the min(K−1, D) singular values of M̃: how well conditioned `nc1` is."""
+    """Smallest over largest of the min(K−1, D) singular values of M̃: how well `nc1` of Papyan 2020 is conditioned."""
     require_spread(s)
     return float(s.means.spectrum.s_R[-1] / s.means.spectrum.s_R[0])
 
