@@ -71,10 +71,11 @@ class Measurer:
 
     def _loss(self, h_ND: Tensor, y_N: Tensor) -> float:
         """The training objective on clean data, a mean over the split."""
-        hard_NK = mix.one_hot(y_N, len(self.data.classes))
-        parts = zip(h_ND.split(BATCH), hard_NK.split(BATCH), strict=True)
-        total = torch.stack([self.loss(self.network.head(h_BD), y_BK).sum(dtype=torch.float64) for h_BD, y_BK in parts])
-        return float(total.sum() / len(y_N))
+        total = torch.zeros((), dtype=torch.float64, device=h_ND.device)
+        for h_BD, y_B in zip(h_ND.split(BATCH), y_N.split(BATCH), strict=True):
+            z_BK = self.network.head(h_BD).float()
+            total += self.loss(z_BK, mix.one_hot(y_B, len(self.data.classes))).sum(dtype=torch.float64)
+        return float(total / len(y_N))
 
     def _probe(self, wanted: Geometry, means_KD: Tensor) -> tuple[ArraySet, tuple[Metric, ...]]:
         draws = mix.Draws.seeded(self.spec.seed, self.data.train.x.device, stream=PROBE_STREAM)

@@ -128,13 +128,16 @@ def environment(tmp_path: Path, database_url: str) -> dict[str, str]:
     return environment_of(tmp_path / "home", database_url)
 
 
+@pytest.fixture
+def servers_environment(tmp_path: Path, postgres_url: str, redis_url: str) -> dict[str, str]:
+    """The NCMIX_* variables of a whole service on PostgreSQL and Redis."""
+    return environment_of(tmp_path / "home", postgres_url, redis_url)
+
+
 @pytest.fixture(params=["embedded", pytest.param("servers", marks=[pytest.mark.redis, pytest.mark.postgres])])
-def service_environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+def service_environment(request: pytest.FixtureRequest) -> dict[str, str]:
     """The NCMIX_* variables of a whole service: on SQLite and files, then on PostgreSQL and Redis."""
-    if request.param == "embedded":
-        return request.getfixturevalue("embedded_environment")
-    urls = [request.getfixturevalue(name) for name in ("postgres_url", "redis_url")]
-    return environment_of(tmp_path / "home", *urls)
+    return request.getfixturevalue(f"{request.param}_environment")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ncmix.cli.display import number, out
 from ncmix.errors import NcmixError
+from ncmix.glossary import METRICS
 from ncmix.results import Metric
 
 Arrays = dict[str, NDArray[Any]]
@@ -83,12 +84,15 @@ def _real(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _table(file: Path, metrics: tuple[Metric, ...]) -> Table:
-    from ncmix.metrics import summary  # noqa: PLC0415
-
     table = Table(title=f"Neural collapse of {file.name}", title_justify="left")
     table.add_column("metric", no_wrap=True)
     table.add_column("value", justify="right")
     table.add_column("definition", style="dim")
     for metric in metrics:
-        table.add_row(metric.name, number(metric.value), metric.note or summary(metric.name))
+        table.add_row(metric.name, number(metric.value), metric.note or _definition(metric.name))
     return table
+
+
+def _definition(name: str) -> str:
+    entry = METRICS[name]
+    return f"{entry.definition} ({entry.source})" if entry.source else entry.definition

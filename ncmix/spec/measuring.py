@@ -23,6 +23,12 @@ class Every(Part):
     every: Annotated[int, Field(ge=1)]
 
 
+def _once(splits: tuple[Split, ...]) -> tuple[Split, ...]:
+    if len(set(splits)) < len(splits):
+        raise ValueError(f"each split can be measured once; {list(splits)} names one twice")
+    return splits
+
+
 def _distinct(classes: tuple[int, int, int]) -> tuple[int, int, int]:
     if len(set(classes)) < 3:
         raise ValueError(f"the geometry needs three different classes, not {list(classes)}")
@@ -73,7 +79,7 @@ class Measure(Part):
     """Which epochs and splits are measured. Epoch 0 is the untrained network."""
 
     epochs: EpochRule = "papyan"
-    splits: Annotated[tuple[Split, ...], listed, Field(min_length=1)] = ("train", "test")
+    splits: Annotated[tuple[Split, ...], listed, Field(min_length=1), AfterValidator(_once)] = ("train", "test")
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     geometry: Geometry | None = Geometry()
 

@@ -69,6 +69,7 @@ def test_json_and_back_is_the_same_spec() -> None:
         ({"measure": {"epochs": [1, 50]}}, "/measure/epochs", ["50", "past the end", "0 to 10"]),
         ({"measure": {"epochs": 3}}, "/measure/epochs", ["papyan", "{every: k}", "list"]),
         ({"measure": {"splits": ["val"]}}, "/measure/splits/0", ["'val'", "'train' or 'test'"]),
+        ({"measure": {"splits": ["test", "test"]}}, "/measure/splits", ["twice"]),
         ({"measure": {"geometry": {"classes": [0, 1, 99]}}}, "/measure/geometry/classes", ["99", "0 to 9"]),
         ({"measure": {"geometry": {"classes": [0, 0, 1]}}}, "/measure/geometry/classes", ["different"]),
         ({"schedule": {"kind": "multistep", "milestones": [7.5]}}, "/schedule/milestones/0", ["7.5", "share"]),

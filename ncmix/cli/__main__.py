@@ -1,0 +1,5 @@
+"""`python -m ncmix.cli` is `ncmix`."""
+
+from ncmix.cli.main import main
+
+main(prog_name="ncmix")
