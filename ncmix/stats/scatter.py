@@ -165,7 +165,7 @@ def _rules(means: ClassMeans, w_KD: Tensor, logit_KK: Tensor, known_KD: Tensor) 
         slopes.append(near_DK)
     return _Rules(
         shift_KD=means.mean_KD.nan_to_num().to(means.dtype),
-        slope_DC=torch.cat(slopes, 1).to(means.dtype),
+        slope_DC=torch.cat([slope.to(means.dtype) for slope in slopes], 1),
         rank=rank,
         logit_KK=logit_KK.to(means.dtype),
         near_KK=near_KK.to(means.dtype),

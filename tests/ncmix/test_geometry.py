@@ -292,11 +292,3 @@ def test_classes_that_cannot_be_mixed_are_refused_in_a_sentence():
     sparse = Data(Split(data.train.x[keep], data.train.y[keep]), data.test, NAMES, data.mean, data.std)
     with pytest.raises(geometry.GeometryError, match=r"Class 2 \(c\) has no training sample"):
         geometry.run_probe(Net(lambda x: x), sparse, Geometry(), means[0], means, draws)
-
-
-def test_a_probe_survives_being_kept_as_arrays():
-    probe, _ = probed(Net(lambda x: x @ simplex()), vectors())
-    stored = probe.to_set()
-    again = type(probe).from_set(stored.arrays, stored.facts)
-    np.testing.assert_array_equal(again.points, probe.points)
-    assert again.class_names == probe.class_names
