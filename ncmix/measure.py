@@ -1,6 +1,7 @@
 """Measures a network between epochs: clean data, eval mode, float32, on the splits and at the epochs the spec names."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -23,31 +24,41 @@ BATCH = 1000
 PROBE_STREAM = 1
 
 
+# The metrics of an epoch, and the array sets that are kept of it.
+Measured = tuple[tuple[Metric, ...], tuple[ArraySet, ...]]
+
+
 class Measurer:
     """Knows when to measure and what to keep; the network it watches is left as it was found."""
 
     def __init__(self, spec: Spec, data: Data, network: Network, loss: PerSample) -> None:
         self.spec, self.data, self.network, self.loss = spec, data, network, loss
+        self.splits = {"train": data.train, "test": data.test}
 
-    def at(self, epoch: int) -> tuple[tuple[Metric, ...], tuple[ArraySet, ...]]:
-        """The metrics and the array sets of this epoch; both empty if it is not to be measured."""
+    def at(self, epoch: int, seconds: float) -> Generator[None, None, Measured]:
+        """The metrics and the array sets of this epoch; both empty if it is not to be measured.
+
+        Yields every `seconds` while it reads the data, so that whoever iterates can stop.
+        """
         if epoch not in self.spec.measured_epochs:
             return (), ()
-        with torch.no_grad(), _arithmetic(self.spec, self.data.mean.device), _evaluating(self.network):
-            return self._measure(keep=self._keeps(epoch))
+        features: dict[str, Tensor] = {}
+        for name in ("train", *self.spec.measure.splits):
+            if name not in features:
+                features[name] = yield from self._features(self.splits[name], seconds)
+        with self._looking():
+            return self._measure(features, keep=self._keeps(epoch))
 
     def _keeps(self, epoch: int) -> bool:
         keep = self.spec.features.keep
         return keep == "measured" or (keep == "last" and epoch == self.spec.measured_epochs[-1])
 
-    def _measure(self, keep: bool) -> tuple[tuple[Metric, ...], tuple[ArraySet, ...]]:
-        splits = {"train": self.data.train, "test": self.data.test}
-        features = {name: self._features(splits[name]) for name in {"train", *self.spec.measure.splits}}
+    def _measure(self, features: dict[str, Tensor], keep: bool) -> Measured:
         means_KD = metrics.class_means(features["train"], self.data.train.y, len(self.data.classes))
         found: list[Metric] = []
         for name in self.spec.measure.splits:
-            found += self._split(name, features[name], splits[name].y, means_KD)
-        sets = [self._kept(name, features[name], splits[name].y) for name in self.spec.measure.splits if keep]
+            found += self._split(name, features[name], self.splits[name].y, means_KD)
+        sets = [self._kept(name, features[name], self.splits[name].y) for name in self.spec.measure.splits if keep]
         if keep:
             sets.append(_classifier(self.network))
         if wanted := self.spec.measure.geometry:
@@ -56,10 +67,37 @@ class Measurer:
             sets.append(probe)
         return tuple(found), tuple(sets)
 
-    def _features(self, split: Split) -> Tensor:
+    def _features(self, split: Split, seconds: float) -> Generator[None, None, Tensor]:
         """(N, D) last-layer features of a split, in float32 on the device."""
-        batches = (self.network(self.data.normalize(x_B))[0].float() for x_B in split.x.split(BATCH))
-        return torch.cat(list(batches))
+        batches, parts = iter(split.x.split(BATCH)), list[Tensor]()
+        while len(parts) * BATCH < len(split):
+            with self._looking():
+                parts += self._forward(batches, seconds)
+            yield
+        return torch.cat(parts)
+
+    def _forward(self, batches: Iterator[Tensor], seconds: float) -> Iterator[Tensor]:
+        """Features of the next batches, until there are no more or `seconds` are over; of one batch at least."""
+        deadline = time.perf_counter() + seconds
+        for x_B in batches:
+            yield self.network(self.data.normalize(x_B))[0].float()
+            if time.perf_counter() > deadline:
+                return
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Within: no gradients, eval mode, and the arithmetic of the spec; afterwards all is as it was."""
+        precision, training = self.spec.measure.precision, self.network.training
+        self.network.eval()
+        try:
+            with (
+                torch.no_grad(),
+                arithmetic("tf32" if precision == "tf32" else "ieee", self.spec.deterministic),
+                torch.autocast(self.data.mean.device.type, torch.bfloat16, enabled=precision == "bf16"),
+            ):
+                yield
+        finally:
+            self.network.train(training)
 
     def _split(self, name: MetricSplit, h_ND: Tensor, y_N: Tensor, means_KD: Tensor) -> tuple[Metric, ...]:
         weight, bias = self.network.weight.detach(), self.network.bias
@@ -108,23 +146,3 @@ def _classifier(network: Network) -> ArraySet:
     if network.bias is not None:
         arrays["b"] = network.bias.detach().float().cpu().numpy()
     return ArraySet("classifier", arrays)
-
-
-@contextmanager
-def _evaluating(network: Network) -> Iterator[None]:
-    before = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(before)
-
-
-@contextmanager
-def _arithmetic(spec: Spec, device: torch.device) -> Iterator[None]:
-    precision = spec.measure.precision
-    with (
-        arithmetic("tf32" if precision == "tf32" else "ieee", spec.deterministic),
-        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
-    ):
-        yield

@@ -5,7 +5,7 @@ Shapes: B batch, N samples, K classes, D feature dimension.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from ncmix import augment, datasets, losses, mix, models, optim
 from ncmix.datahome import DataHome
 from ncmix.datasets.base import Data, DataError
-from ncmix.measure import Measurer
+from ncmix.measure import Measured, Measurer
 from ncmix.numerics import arithmetic, resolve_device
 from ncmix.results import Metric, Snapshot, Tick
 from ncmix.spec import Spec
@@ -36,7 +36,7 @@ def run(spec: Spec, device: str | None = None, home: DataHome | None = None) -> 
     """
     trainer = Trainer(spec, resolve_device(device or spec.device), home or DataHome.from_environment())
     if 0 in spec.measured_epochs:
-        yield Snapshot(0, *trainer.measurer.at(0))
+        yield Snapshot(0, *(yield from _measured(trainer, 0)))
     for epoch in range(1, spec.epochs + 1):
         yield from _epoch(trainer, epoch)
 
@@ -49,8 +49,18 @@ def _epoch(trainer: "Trainer", epoch: int) -> Iterator[Tick | Snapshot]:
         yield Tick(epoch, trainer.step, trainer.steps)
     running = trainer.running()
     seconds = time.perf_counter() - start
-    measured, sets = trainer.measurer.at(epoch)
+    measured, sets = yield from _measured(trainer, epoch)
     yield Snapshot(epoch, running + measured, sets, seconds)
+
+
+def _measured(trainer: "Trainer", epoch: int) -> Generator[Tick, None, Measured]:
+    pulses = trainer.measurer.at(epoch, TICK_SECONDS)
+    while True:
+        try:
+            next(pulses)
+        except StopIteration as end:
+            return end.value
+        yield Tick(epoch, trainer.steps, trainer.steps)
 
 
 @dataclass
@@ -69,9 +79,9 @@ class Trainer:
         self.data = datasets.load(spec.dataset, home, device, spec.seed)
         self.steps = _steps(self.data, spec.batch_size)
         self.draws = mix.Draws.seeded(spec.seed, device)
-        self.network = models.build(spec.model, spec.head, self.data.shape, len(self.data.classes), spec.seed).to(
-            device
-        )
+        network = models.build(spec.model, spec.head, self.data.shape, len(self.data.classes), spec.seed)
+        # Channels last: convolutions are up to twice as fast so, on a CPU as on tensor cores.
+        self.network = network.to(device).to(memory_format=torch.channels_last)
         self.augment = augment.build(spec.dataset)
         self.mix = mix.build(spec.mix)
         self.loss = losses.build(spec.loss)

@@ -6,6 +6,7 @@ from typing import Self
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -44,7 +45,7 @@ class Bar:
         columns = (TextColumn("{task.description}"), BarColumn(28), TaskProgressColumn())
         times = (TimeElapsedColumn(), TextColumn("[dim]eta"), TimeRemainingColumn())
         self.progress = Progress(*columns, TextColumn("{task.fields[numbers]}"), *times, console=console)
-        self.task = self.progress.add_task(title, total=epochs, numbers=self._numbers(0))
+        self.task = self.progress.add_task(escape(title), total=epochs, numbers=self._numbers(0))
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -86,7 +87,7 @@ def final_table(runs: Sequence[Run]) -> Table:
     table = Table(title="Neural collapse at the last measured epoch", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("\nmetric", no_wrap=True)
     for run in runs:
-        table.add_column(f"{run.title}\n{'train':>9} {'test':>9}", justify="right", no_wrap=True)
+        table.add_column(f"{escape(run.title)}\n{'train':>9} {'test':>9}", justify="right", no_wrap=True)
     table.add_column("\ncollapsed", justify="right", style="dim", no_wrap=True)
     if explained:
         table.add_column("", style="dim", no_wrap=True)

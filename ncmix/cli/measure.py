@@ -44,7 +44,8 @@ def measure(file: Path, as_json: bool) -> None:
 
 def _read(file: Path) -> Arrays:
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        # Opened here: NumPy leaves a file open that is no zip after all.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in ("H", "y", "W", "b") if name in stored}
     except (ValueError, OSError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise ArraysError(f"{file} is not a readable .npz file of plain arrays: {error}") from error

@@ -61,11 +61,6 @@ def class_means(h_ND: Tensor, y_N: Tensor, classes: int) -> Tensor:
     return stats.class_means([(h_ND, y_N)], classes).mean_KD
 
 
-def summary(name: str) -> str:
-    """The definition and source of a metric in one line."""
-    return (METRICS[name].__doc__ or "").splitlines()[0]
-
-
 def _row(split: MetricSplit, name: str, metric: MetricFunction, s: Statistics) -> Metric:
     try:
         return Metric(split, name, metric(s))
