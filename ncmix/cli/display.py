@@ -7,7 +7,7 @@ from typing import Self
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ncmix.results import Run, Snapshot, Tick
@@ -37,14 +37,15 @@ def number(value: float | None) -> str:
 
 
 class Bar:
-    """A live progress bar; where the output is no terminal, a line at every measured epoch instead."""
+    """A live progress bar; where the output is no terminal, a line now and then instead."""
 
     def __init__(self, title: str, epochs: int, console: Console = out) -> None:
-        self.epochs, self.console = epochs, console
+        self.title, self.epochs, self.console = title, epochs, console
         self.shown: dict[str, float | None] = {}
-        columns = (TextColumn("{task.description}"), BarColumn(28), TaskProgressColumn())
-        times = (TimeElapsedColumn(), TextColumn("[dim]eta"), TimeRemainingColumn())
-        self.progress = Progress(*columns, TextColumn("{task.fields[numbers]}"), *times, console=console)
+        self.quarters = 0
+        columns = (TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.fields[numbers]}"))
+        times = (TextColumn("[dim]eta"), TimeRemainingColumn(compact=True))
+        self.progress = Progress(*columns, *times, console=console, expand=True)
         self.task = self.progress.add_task(escape(title), total=epochs, numbers=self._numbers(0))
 
     def __enter__(self) -> Self:
@@ -55,29 +56,41 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.progress.stop()
+        if self.console.is_terminal:
+            self.progress.stop()
 
     def tick(self, tick: Tick) -> None:
         """Move within an epoch."""
         self.progress.update(self.task, completed=tick.epoch - 1 + tick.step / tick.steps)
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """Show an epoch's numbers."""
+        """Show an epoch's numbers; on no terminal, a line at every measured epoch."""
         values = {f"{m.split} {m.name}": m.value for m in snapshot.metrics}
-        self.update(snapshot.epoch, snapshot.epoch, values)
-        if not self.console.is_terminal and "train nc1" in values:
-            self.console.print(
-                f"{self.progress.tasks[0].description}  {self._numbers(snapshot.epoch)}", highlight=False
-            )
+        self._move(snapshot.epoch, snapshot.epoch, values)
+        if "train nc1" in values:
+            self._line(snapshot.epoch)
 
     def update(self, epoch: int, done: float, values: Mapping[str, float | None]) -> None:
-        """Show that `done` epochs are over (a fraction within one), with the newest values by `split name`."""
+        """Show that `done` epochs are over (a fraction within one), with the newest values by `split name`.
+
+        On no terminal, a line at every quarter of the way.
+        """
+        self._move(epoch, done, values)
+        if (quarters := int(4 * done / self.epochs)) > self.quarters:
+            self.quarters = quarters
+            self._line(epoch)
+
+    def _move(self, epoch: int, done: float, values: Mapping[str, float | None]) -> None:
         self.shown.update(values)
         self.progress.update(self.task, completed=done, numbers=self._numbers(epoch))
 
+    def _line(self, epoch: int) -> None:
+        if not self.console.is_terminal:
+            self.console.print(f"{escape(self.title)}  {self._numbers(epoch)}", highlight=False, soft_wrap=True)
+
     def _numbers(self, epoch: int) -> str:
         labels = {"loss": "running loss", "acc": "running accuracy", "NC1": "train nc1"}
-        values = [f"{label} {number(self.shown.get(name)):<7}" for label, name in labels.items()]
+        values = [f"{label} {number(self.shown.get(name)):<8}" for label, name in labels.items()]
         return "  ".join([f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}", *values])
 
 
