@@ -1,5 +1,6 @@
 """What the service answers, as typed as OpenAPI can say it. Reading is lenient: an old spec is shown as it was."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -139,12 +140,13 @@ class SubmittedPreset(BaseModel):
 
 
 class MetricValue(BaseModel):
-    """One number of one epoch; null is undefined."""
+    """One number of one epoch; null is undefined, and `note` says why."""
 
     epoch: int
     split: str
     name: str
     value: float | None
+    note: str
 
 
 class Metrics(BaseModel):
@@ -155,7 +157,7 @@ class Metrics(BaseModel):
     @classmethod
     def of(cls, rows: list[MetricRow]) -> "Metrics":
         """The rows as they are shown."""
-        return cls(items=[MetricValue(epoch=r.epoch, split=r.split, name=r.name, value=r.value) for r in rows])
+        return cls(items=[MetricValue(**asdict(row)) for row in rows])
 
 
 class Event(BaseModel):

@@ -115,12 +115,13 @@ class Probe:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric with its epoch: one row of `metrics.csv`, one row of the table."""
+    """A metric with its epoch: one row of `metrics.csv`, one row of the table. `note` says why a value is undefined."""
 
     epoch: int
     split: str
     name: str
     value: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -104,15 +104,14 @@ def metrics(
     session: Session, experiment_id: str, names: Sequence[str] = (), splits: Sequence[str] = ()
 ) -> list[MetricRow]:
     """The metrics of an experiment by epoch, split and name; only these names and splits if any are given."""
-    query = select(MetricValue.epoch, MetricValue.split, MetricValue.name, MetricValue.value).where(
-        MetricValue.experiment_id == experiment_id
-    )
+    columns = (MetricValue.epoch, MetricValue.split, MetricValue.name, MetricValue.value, MetricValue.note)
+    query = select(*columns).where(MetricValue.experiment_id == experiment_id)
     if names:
         query = query.where(MetricValue.name.in_(names))
     if splits:
         query = query.where(MetricValue.split.in_(splits))
     ordered = query.order_by(MetricValue.epoch, MetricValue.split, MetricValue.name)
-    return [MetricRow(epoch, split, name, value) for epoch, split, name, value in session.execute(ordered)]
+    return [MetricRow(*row) for row in session.execute(ordered)]
 
 
 def log(session: Session, experiment_id: str, offset: int = 0, limit: int = 2**20) -> LogPart:

@@ -17,8 +17,8 @@ def test_metrics_come_by_epoch_split_and_name(client: TestClient, lives: Lives):
     items = client.get(f"{HERE}/{experiment}/metrics").json()["items"]
     assert len(items) == 10
     assert items == sorted(items, key=lambda item: (item["epoch"], item["split"], item["name"]))
-    assert {"epoch": 1, "split": "train", "name": "nc1", "value": 4.0} in items
-    assert {"epoch": 1, "split": "train", "name": "nc3", "value": None} in items
+    assert {"epoch": 1, "split": "train", "name": "nc1", "value": 4.0, "note": ""} in items
+    assert {"epoch": 1, "split": "train", "name": "nc3", "value": None, "note": "undefined"} in items
 
 
 @pytest.mark.parametrize(

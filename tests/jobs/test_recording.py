@@ -37,7 +37,7 @@ def test_an_epoch_becomes_rows_and_the_latest_values(database: Database, lease: 
         MetricRow(3, "running", "loss", 0.25),
         MetricRow(3, "test", "accuracy", 0.03),
         MetricRow(3, "train", "accuracy", 0.03),
-        MetricRow(3, "train", "nc1", None),
+        MetricRow(3, "train", "nc1", None, "the class means span no plane"),
     ]
 
 
