@@ -70,9 +70,9 @@ def _misfit(h: NDArray[Any], y: NDArray[Any], w: NDArray[Any], b: NDArray[Any] |
 
 
 def _measure(arrays: Arrays) -> tuple[Metric, ...]:
-    import torch  # noqa: PLC0415 - only measuring needs torch
+    import torch
 
-    from ncmix import metrics  # noqa: PLC0415
+    from ncmix import metrics
 
     real = {name: torch.from_numpy(_real(a)) for name, a in arrays.items() if name != "y"}
     labels = torch.from_numpy(arrays["y"].astype(np.int64))

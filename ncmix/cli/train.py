@@ -132,10 +132,10 @@ def _epochs(when: str) -> object:
 
 
 def _train(spec: Spec, folder: Path) -> None:
-    from ncmix.manifest import manifest  # noqa: PLC0415 - only training needs torch
-    from ncmix.numerics import leave_a_core_free, resolve_device  # noqa: PLC0415
-    from ncmix.rundir import RunWriter, read  # noqa: PLC0415
-    from ncmix.train import run  # noqa: PLC0415
+    from ncmix.manifest import manifest
+    from ncmix.numerics import leave_a_core_free, resolve_device
+    from ncmix.rundir import RunWriter, read
+    from ncmix.train import run
 
     leave_a_core_free()
     device = resolve_device(spec.device)
