@@ -39,7 +39,7 @@ class _Scaled(Part):
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Of each stage: the published ones at width 1, and one at least."""
+        """Of each stage, inside its bottlenecks where it has them: the published ones at width 1, and one at least."""
         return tuple(max(1, round(c * self.width)) for c in self.published)
 
     @property
