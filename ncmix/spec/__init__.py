@@ -4,7 +4,25 @@ from ncmix.spec.data import FACTS, Builtin, Dataset, Facts, Gaussian, ImageFolde
 from ncmix.spec.descent import Adam, AdamW, Constant, Cosine, MultiStep, Optimizer, Schedule, Sgd
 from ncmix.spec.experiment import BESIDE, Limits, Spec
 from ncmix.spec.measuring import PAPYAN, Every, Features, Geometry, Measure
-from ncmix.spec.network import ConvNet, Head, LinearHead, Mlp, Model, ResNet18
+from ncmix.spec.network import (
+    ConvNet,
+    DenseNet,
+    EtfHead,
+    Head,
+    LinearHead,
+    Mlp,
+    Model,
+    NormalizedHead,
+    PreActResNet18,
+    ResNet9,
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    Timm,
+    Vgg,
+    Vit,
+    WideResNet,
+)
 from ncmix.spec.objective import CrossEntropy, Loss, Mix, Mixup, Mse, NoMix
 from ncmix.spec.parts import Part, expand_shorthand, kinds
 from ncmix.spec.reading import Problem, SpecError, assign, override, parse, problems, read_yaml
@@ -33,6 +51,8 @@ __all__ = [
     "Cosine",
     "CrossEntropy",
     "Dataset",
+    "DenseNet",
+    "EtfHead",
     "Every",
     "Facts",
     "Features",
@@ -52,14 +72,23 @@ __all__ = [
     "Mse",
     "MultiStep",
     "NoMix",
+    "NormalizedHead",
     "Optimizer",
     "Part",
+    "PreActResNet18",
     "Problem",
+    "ResNet9",
     "ResNet18",
+    "ResNet34",
+    "ResNet50",
     "Schedule",
     "Sgd",
     "Spec",
     "SpecError",
+    "Timm",
+    "Vgg",
+    "Vit",
+    "WideResNet",
     "assign",
     "class_sizes",
     "expand_shorthand",

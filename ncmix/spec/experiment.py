@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 from ncmix.spec.data import Builtin, Dataset, Facts, Gaussian, ImageFolder, class_sizes, facts
 from ncmix.spec.descent import MultiStep, Optimizer, Schedule, Sgd
 from ncmix.spec.measuring import Features, Measure
-from ncmix.spec.network import Head, LinearHead, Mlp, Model
+from ncmix.spec.network import EtfHead, Head, LinearHead, Mlp, Model, Timm
 from ncmix.spec.objective import CrossEntropy, Loss, Mix, NoMix
-from ncmix.spec.parts import Part, by_kind, listed
+from ncmix.spec.parts import Part, listed
 
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=-]{0,63}$")]
 
@@ -32,7 +32,7 @@ class Spec(Part):
 
     dataset: Dataset
     model: Model
-    head: Annotated[Head, *by_kind[1:]] = LinearHead()
+    head: Head = LinearHead()
     loss: Loss = CrossEntropy()
     mix: Mix = NoMix()
     optimizer: Optimizer = Sgd()
@@ -54,7 +54,7 @@ class Spec(Part):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        if misfits := [*_epoch_misfits(self), *_data_misfits(self)]:
+        if misfits := [*_epoch_misfits(self), *_data_misfits(self), *_head_misfits(self)]:
             text = "; ".join(f"{path}: {sentence}" for path, sentence in misfits)
             raise PydanticCustomError("misfit", "{text}", {"text": text, "misfits": misfits})
         return self
@@ -73,9 +73,8 @@ class Spec(Part):
     @property
     def title(self) -> str:
         """The given name, or one made of what usually differs: `digits mlp cross_entropy mixup seed 0`."""
-        return self.name or " ".join(
-            [self.dataset.kind, self.model.kind, self.loss.kind, self.mix.kind, f"seed {self.seed}"]
-        )
+        model = self.model.name if isinstance(self.model, Timm) else self.model.kind
+        return self.name or " ".join([self.dataset.kind, model, self.loss.kind, self.mix.kind, f"seed {self.seed}"])
 
 
 # A field's dotted path and what is wrong with it.
@@ -116,6 +115,13 @@ def _data_misfits(spec: Spec) -> Iterator[Misfit]:
             "measure.geometry.classes",
             f"{named} names a class the data lack; allowed are 0 to {known.classes - 1}, or measure.geometry: null",
         )
+
+
+def _head_misfits(spec: Spec) -> Iterator[Misfit]:
+    known, dim = facts(spec.dataset), spec.model.feature_dim
+    if isinstance(spec.head, EtfHead) and known and dim is not None and dim < known.classes - 1:
+        short = f"etf needs {known.classes - 1} features for {known.classes} classes, but {spec.model.kind} gives {dim}"
+        yield "head", f"{short}; allowed are linear, normalized, or a wider model"
 
 
 def _train_size(dataset: Builtin | Gaussian | ImageFolder, known: Facts) -> int:

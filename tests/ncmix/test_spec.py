@@ -38,9 +38,10 @@ def test_a_string_is_short_for_a_kind() -> None:
 
 
 def test_every_kind_of_every_axis_can_be_written_as_a_string() -> None:
+    named = {"image_folder": "pets", "timm": "convnext_atto"}
     for axis, kinds in VOCABULARY.items():
         for kind in kinds:
-            fields: dict[str, Any] = {axis: {"kind": kind, "name": "pets"} if kind == "image_folder" else kind}
+            fields: dict[str, Any] = {axis: {"kind": kind, "name": named[kind]} if kind in named else kind}
             if kind == "gaussian":
                 fields["model"] = "mlp"
             assert getattr(parse({**SMALL, **fields}), axis).kind == kind
@@ -76,6 +77,20 @@ def test_json_and_back_is_the_same_spec() -> None:
         ({"schedule": {"kind": "multistep", "milestones": [10]}}, "/schedule/milestones", ["10", "1 to 9"]),
         ({"schedule": {"kind": "cosine", "warmup_epochs": 11}}, "/schedule/warmup_epochs", ["11", "0 to 10"]),
         ({"dataset": "gaussian", "model": "resnet18"}, "/model", ["resnet18", "vectors", "mlp"]),
+        ({"dataset": "gaussian", "model": "vit"}, "/model", ["vit", "vectors", "mlp"]),
+        ({"model": {"kind": "wide_resnet", "depth": 30}}, "/model/depth", ["30", "6", "28 and 34"]),
+        ({"model": {"kind": "densenet", "depth": 99}}, "/model/depth", ["99", "94 and 100"]),
+        ({"model": {"kind": "vit", "dim": 100, "heads": 3}}, "/model", ["dim 100", "heads", "3"]),
+        ({"model": "timm"}, "/model/name", ["required"]),
+        ({"model": {"kind": "timm", "name": "convnext_ato"}}, "/model/name", ["'convnext_ato'", "convnext_atto"]),
+        ({"model": {"kind": "timm", "name": "resnet18.a1_in1k"}}, "/model/name", ["a1_in1k", "resnet18"]),
+        ({"model": {"kind": "timm", "name": "hf-hub:me/mine"}}, "/model/name", ["hf-hub:me/mine", "list_models"]),
+        (
+            {"model": {"kind": "mlp", "hidden": [8]}, "head": "etf"},
+            "/head",
+            ["9 features", "10 classes", "8", "linear"],
+        ),
+        ({"head": {"kind": "normalized", "tau": 0.0}}, "/head/tau", ["0.0", "greater than 0"]),
         ({"dataset": {"kind": "image_folder"}}, "/dataset/name", ["required"]),
         ({"dataset": {"kind": "image_folder", "name": "../etc"}}, "/dataset/name", ["../etc", "pattern"]),
     ],
@@ -152,3 +167,7 @@ def test_the_json_schema_shows_short_and_long_form() -> None:
     schema = json.dumps(Spec.model_json_schema())
     assert "short for {kind: …}" in schema or "short for {kind: \\u2026}" in schema
     assert "label_smoothing" in schema
+
+
+def test_a_run_is_named_after_its_timm_model() -> None:
+    assert "convnext_atto" in parse({**SMALL, "model": {"kind": "timm", "name": "convnext_atto"}}).title
