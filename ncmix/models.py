@@ -7,6 +7,7 @@ Images may have any height and width, one channel or three.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -19,18 +20,33 @@ from ncmix import heads
 from ncmix.spec import ConvNet, Head, Mlp, Model, ResNet18
 
 
+@dataclass(frozen=True)
+class Blend:
+    """What happens to the batch at one place within the network: 0 is the input, 1 … places−1 follow a stage."""
+
+    place: int
+    apply: Callable[[Tensor], Tensor]
+
+
 class Network(nn.Module):
     """A body that maps inputs to features (B, D) and a head that maps these to logits (B, K)."""
 
-    def __init__(self, body: nn.Module, head: nn.Linear) -> None:
+    def __init__(self, body: nn.Sequential, head: nn.Linear) -> None:
         super().__init__()
         self.body = body
         self.head = head
 
-    def forward(self, x_B: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x_B: Tensor, blend: Blend | None = None) -> tuple[Tensor, Tensor]:
         """The features, exactly what the classifier reads, and the logits."""
-        h_BD = self.body(x_B)
-        return h_BD, self.head(h_BD)
+        h_B = x_B
+        for place, stage in enumerate(self.body):
+            h_B = stage(blend.apply(h_B) if blend and blend.place == place else h_B)
+        return h_B, self.head(h_B)
+
+    @property
+    def places(self) -> int:
+        """How many places there are where a batch can be blended."""
+        return len(self.body)
 
     @property
     def weight(self) -> Tensor:
@@ -56,21 +72,21 @@ def build(model: Model, head: Head, shape: tuple[int, ...], classes: int, seed: 
         return Network(body, heads.build(head, dim, classes))
 
 
-Body = tuple[nn.Module, int]
-"""A module that maps inputs to features, and how many features these are."""
+Body = tuple[nn.Sequential, int]
+"""Stages that map inputs to features, and how many features these are."""
 
 
 def _mlp(model: Mlp, shape: tuple[int, ...]) -> Body:
     widths = (int(np.prod(shape)), *model.hidden)
-    layers = [layer for n, m in pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU(inplace=True))]
-    return nn.Sequential(nn.Flatten(), *layers), model.hidden[-1]
+    stages = [nn.Sequential(nn.Flatten(), nn.Linear(n, m), nn.ReLU(inplace=True)) for n, m in pairwise(widths)]
+    return nn.Sequential(*stages, nn.Identity()), model.hidden[-1]
 
 
 def _convnet(model: ConvNet, shape: tuple[int, ...]) -> Body:
     """32, 64, 128 and 256 channels at width 1, halved in height and width between them."""
     channels = (shape[0], *(_scaled(c, model.width) for c in (32, 64, 128, 256)))
     blocks = [_conv_block(n, m, halve=i > 0) for i, (n, m) in enumerate(pairwise(channels))]
-    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()), channels[-1]
+    return nn.Sequential(*blocks, _pooling()), channels[-1]
 
 
 def _conv_block(channels: int, width: int, *, halve: bool) -> nn.Sequential:
@@ -88,7 +104,7 @@ def _resnet18(model: ResNet18, shape: tuple[int, ...]) -> Body:
         nn.Sequential(_Residual(n, m, stride=1 if i == 0 else 2), _Residual(m, m, stride=1))
         for i, (n, m) in enumerate(pairwise((widths[0], *widths)))
     ]
-    body = nn.Sequential(stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    body = nn.Sequential(nn.Sequential(stem, stages[0]), *stages[1:], _pooling())
     for module in body.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -114,6 +130,10 @@ class _Residual(nn.Module):
 
 def _conv3x3(channels: int, width: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
+
+
+def _pooling() -> nn.Sequential:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def _scaled(channels: int, width: float) -> int:
