@@ -12,7 +12,7 @@ from ncmix.spec.data import Builtin, Dataset, Facts, Gaussian, ImageFolder, clas
 from ncmix.spec.descent import MultiStep, Optimizer, Schedule, Sgd
 from ncmix.spec.measuring import Features, Measure
 from ncmix.spec.network import Head, LinearHead, Mlp, Model
-from ncmix.spec.objective import CrossEntropy, Loss, Mix, NoMix
+from ncmix.spec.objective import CrossEntropy, CutMix, DotRegression, Loss, ManifoldMixup, Mix, NoMix, SupCon
 from ncmix.spec.parts import Part, by_kind, listed
 
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=-]{0,63}$")]
@@ -54,7 +54,7 @@ class Spec(Part):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        if misfits := [*_epoch_misfits(self), *_data_misfits(self)]:
+        if misfits := [*_epoch_misfits(self), *_data_misfits(self), *_objective_misfits(self)]:
             text = "; ".join(f"{path}: {sentence}" for path, sentence in misfits)
             raise PydanticCustomError("misfit", "{text}", {"text": text, "misfits": misfits})
         return self
@@ -77,6 +77,9 @@ class Spec(Part):
             [self.dataset.kind, self.model.kind, self.loss.kind, self.mix.kind, f"seed {self.seed}"]
         )
 
+
+# Models that come as one piece: there is no place inside where a batch could be mixed.
+WITHOUT_STAGES = frozenset({"timm"})
 
 # A field's dotted path and what is wrong with it.
 Misfit = tuple[str, str]
@@ -116,6 +119,21 @@ def _data_misfits(spec: Spec) -> Iterator[Misfit]:
             "measure.geometry.classes",
             f"{named} names a class the data lack; allowed are 0 to {known.classes - 1}, or measure.geometry: null",
         )
+
+
+def _objective_misfits(spec: Spec) -> Iterator[Misfit]:
+    known = facts(spec.dataset)
+    if isinstance(spec.loss, SupCon) and not isinstance(spec.mix, NoMix):
+        yield (
+            "mix",
+            f"{spec.mix.kind} gives a sample two labels, but supcon pairs samples by their one; allowed is none",
+        )
+    if isinstance(spec.loss, DotRegression) and spec.head.kind != "etf":
+        yield "head", f"{spec.head.kind} is trained, but dot_regression needs fixed directions; allowed is etf"
+    if isinstance(spec.mix, CutMix) and known and len(known.shape) == 1:
+        yield "mix", f"cutmix pastes boxes of pictures, but {spec.dataset.kind} has vectors; allowed is any other mix"
+    if isinstance(spec.mix, ManifoldMixup) and spec.model.kind in WITHOUT_STAGES:
+        yield "mix", f"manifold_mixup mixes after a stage, but {spec.model.kind} shows none; allowed is any other mix"
 
 
 def _train_size(dataset: Builtin | Gaussian | ImageFolder, known: Facts) -> int:

@@ -22,6 +22,7 @@ from ncmix.spec import (
     problems,
     read_yaml,
 )
+from ncmix.spec.experiment import WITHOUT_STAGES
 
 SMALL: dict[str, Any] = {"dataset": "digits", "model": "mlp", "epochs": 10}
 
@@ -43,6 +44,10 @@ def test_every_kind_of_every_axis_can_be_written_as_a_string() -> None:
             fields: dict[str, Any] = {axis: {"kind": kind, "name": "pets"} if kind == "image_folder" else kind}
             if kind == "gaussian":
                 fields["model"] = "mlp"
+            if kind == "dot_regression":
+                if "etf" not in VOCABULARY["head"]:
+                    continue
+                fields["head"] = "etf"
             assert getattr(parse({**SMALL, **fields}), axis).kind == kind
 
 
@@ -76,6 +81,13 @@ def test_json_and_back_is_the_same_spec() -> None:
         ({"schedule": {"kind": "multistep", "milestones": [10]}}, "/schedule/milestones", ["10", "1 to 9"]),
         ({"schedule": {"kind": "cosine", "warmup_epochs": 11}}, "/schedule/warmup_epochs", ["11", "0 to 10"]),
         ({"dataset": "gaussian", "model": "resnet18"}, "/model", ["resnet18", "vectors", "mlp"]),
+        ({"loss": {"kind": "focal", "gamma": -1.0}}, "/loss/gamma", ["-1.0", "greater than or equal to 0"]),
+        ({"mix": {"kind": "cutmix", "alpha": 0.0}}, "/mix/alpha", ["0.0", "greater than 0"]),
+        ({"mix": {"kind": "label_only", "pairs": "near"}}, "/mix/pairs", ["'near'", "'same_class'"]),
+        ({"loss": "supcon", "mix": "mixup"}, "/mix", ["mixup", "supcon", "two labels", "none"]),
+        ({"loss": "supcon", "mix": "label_only"}, "/mix", ["label_only", "supcon", "none"]),
+        ({"loss": "dot_regression"}, "/head", ["linear", "dot_regression", "etf"]),
+        ({"mix": "cutmix", "dataset": "gaussian"}, "/mix", ["cutmix", "gaussian", "vectors", "any other"]),
         ({"dataset": {"kind": "image_folder"}}, "/dataset/name", ["required"]),
         ({"dataset": {"kind": "image_folder", "name": "../etc"}}, "/dataset/name", ["../etc", "pattern"]),
     ],
@@ -86,6 +98,15 @@ def test_a_wrong_spec_is_refused_with_field_value_and_what_is_allowed(
     said = refusal(**fields)
     assert list(said) == [pointer]
     assert all(word in said[pointer] for word in words), said
+
+
+def test_mixing_within_needs_a_model_that_shows_its_stages() -> None:
+    for kind in VOCABULARY["model"]:
+        fields = {"model": {"kind": kind, "name": "convnext_atto"} if kind == "timm" else kind, "mix": "manifold_mixup"}
+        if kind in WITHOUT_STAGES:
+            assert kind in refusal(**fields)["/mix"]
+        else:
+            assert parse({**SMALL, **fields}).mix.kind == "manifold_mixup"
 
 
 def test_every_problem_is_named_at_once() -> None:
