@@ -35,7 +35,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Mixed:
-    """A batch to train on: inputs (B, …), soft targets (B, K) whose rows sum to one, and what is mixed within."""
+    """A batch to train on: inputs (B, …), soft targets (B, K) whose rows sum to one, and what the network shall mix."""
 
     x_B: Tensor
     y_BK: Tensor
@@ -116,7 +116,7 @@ def _regmixup(mix: RegMixup, places: int) -> Mixer:
 
 
 def _label_only(mix: LabelOnly, places: int) -> Mixer:
-    """Clean inputs with mixed labels: in expectation label smoothing of ½, and no mixup."""
+    """Clean inputs with mixed labels: no mixup, but in expectation, if classes are balanced, label smoothing of ½."""
 
     def mislabelled(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
         return Mixed(x_B, _blending(mix, x_B, y_B, draws)(one_hot(y_B, classes, x_B.dtype)))

@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ncmix import losses, mix
 from ncmix.losses import Outputs
 from ncmix.spec import VOCABULARY
 from ncmix.spec.objective import CrossEntropy, CutMix, LabelOnly, ManifoldMixup, Mixup, NoMix, Pairwise, RegMixup
+from tests.waiting import Waiting
 
 CPU = torch.device("cpu")
 LAMS = ("per_batch", "per_sample")
@@ -315,15 +315,6 @@ def test_mixing_leaves_the_global_generators_alone(part):
     step(part(lam="per_sample", pairs="different_class"), x_B, torch.arange(8), 8)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]
-
-
-class Waiting(TorchDispatchMode):
-    """Refuses the operations for which the host would have to wait for a device."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        waits = ("_local_scalar_dense", "nonzero", "bincount", "unique", "masked_select", "is_nonzero", "equal")
-        assert func.overloadpacket.__name__ not in waits, func
-        return func(*args, **(kwargs or {}))
 
 
 @every

@@ -13,8 +13,9 @@ from ncmix.mix import one_hot
 from ncmix.models import Blend
 from ncmix.numerics import DeviceError
 from ncmix.results import Snapshot, Tick
-from ncmix.spec import Spec, parse
+from ncmix.spec import VOCABULARY, Spec, parse
 from ncmix.train import Trainer, run
+from tests.waiting import Waiting
 
 BASE: dict[str, Any] = {
     "dataset": {"kind": "gaussian", "classes": 4, "dim": 8, "train_per_class": 40, "test_per_class": 10},
@@ -28,7 +29,7 @@ BASE: dict[str, Any] = {
 HOME = DataHome(Path("unused"))
 
 # As many batches an epoch as BASE: 160 images in five.
-PICTURES = {"dataset": {"kind": "digits", "per_class": 16}}
+PICTURES: dict[str, Any] = {"dataset": {"kind": "digits", "per_class": 16}}
 
 
 def spec(**fields: Any) -> Spec:
@@ -146,6 +147,23 @@ def test_another_seed_other_numbers() -> None:
     assert one[3, "train", "nc1"] != other[3, "train", "nc1"]
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [
+        *({"loss": loss} for loss in VOCABULARY["loss"] if loss != "dot_regression"),
+        *({"mix": m} for m in VOCABULARY["mix"]),
+    ],
+    ids=str,
+)
+def test_an_epoch_never_waits_for_the_device(objective: dict[str, str]) -> None:
+    crops = {"kind": "digits", "per_class": 16, "augment": "crop_flip"}
+    trainer = Trainer(spec(dataset=crops, **objective), torch.device("cpu"), HOME)
+    trainer.begin(1)
+    with Waiting():
+        trainer.advance(60.0)
+    assert trainer.step == trainer.steps
+
+
 def test_measuring_does_not_move_the_training() -> None:
     picture = {"dataset": "digits", "model": {"kind": "convnet", "width": 0.125}, "mix": "mixup", "epochs": 2}
     often = {"epochs": [0, 1, 2], "geometry": {"per_pair": 4, "lambdas": 5, "mode": "train"}}
@@ -168,6 +186,18 @@ def test_supcon_gathers_the_features_and_leaves_the_classifier_alone() -> None:
     assert end["nc1"] < 0.5 * start["nc1"]
     assert end["loss"] == pytest.approx(found[20, "running", "loss"], rel=0.05)
     assert end["nc0"] == start["nc0"]
+
+
+@pytest.mark.skipif("etf" not in VOCABULARY["head"], reason="no fixed head to regress on")
+@pytest.mark.parametrize("mix", ["none", "mixup"])
+def test_dot_regression_turns_the_features_towards_the_fixed_rows(mix: str) -> None:
+    found = metrics(spec(loss="dot_regression", head="etf", mix=mix, epochs=20, measure={"epochs": [0, 20]}))
+    start, end = (
+        {name: found[epoch, "train", name] or 0.0 for name in ("loss", "accuracy", "nc3")} for epoch in (0, 20)
+    )
+    assert end["loss"] < 0.5 * start["loss"]
+    assert end["accuracy"] > 0.9
+    assert end["nc3"] < 0.5 * start["nc3"]
 
 
 def test_a_diverging_run_says_so() -> None:
