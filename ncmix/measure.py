@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ncmix import geometry, metrics, mix
 from ncmix.datasets.base import Data, Split
-from ncmix.losses import PerSample
+from ncmix.losses import Outputs, PerSample
 from ncmix.models import Network
 from ncmix.numerics import arithmetic
 from ncmix.results import ArraySet, Metric, MetricSplit
@@ -108,11 +108,16 @@ class Measurer:
         return tuple(replace(m, note=m.note or f"features in {self.spec.measure.precision}") for m in table)
 
     def _loss(self, h_ND: Tensor, y_N: Tensor) -> float:
-        """The training objective on clean data, a mean over the split."""
+        """The training objective on clean data, a mean over the split.
+
+        In batches of about the training's size, whose rows are strided over the split: a contrastive loss depends on
+        both, and data may be sorted by class.
+        """
         total = torch.zeros((), dtype=torch.float64, device=h_ND.device)
-        for h_BD, y_B in zip(h_ND.split(BATCH), y_N.split(BATCH), strict=True):
-            z_BK = self.network.head(h_BD).float()
-            total += self.loss(z_BK, mix.one_hot(y_B, len(self.data.classes))).sum(dtype=torch.float64)
+        batches = max(1, len(y_N) // self.spec.batch_size)
+        for h_BD, y_B in ((h_ND[i::batches], y_N[i::batches]) for i in range(batches)):
+            outputs = Outputs(h_BD, self.network.head(h_BD), self.network.weight)
+            total += self.loss(outputs, mix.one_hot(y_B, len(self.data.classes))).sum(dtype=torch.float64)
         return float(total / len(y_N))
 
     def _probe(self, wanted: Geometry, means_KD: Tensor) -> tuple[ArraySet, tuple[Metric, ...]]:

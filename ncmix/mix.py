@@ -1,8 +1,8 @@
-"""What a training step sees of a batch: inputs and soft targets, mixed before the forward pass.
+"""What a training step sees of a batch: inputs and soft targets, mixed before the forward pass or within it.
 
-Shapes: B batch, K classes; x_B is (B, …), y_B holds class indices, y_BK rows of class shares.
+Shapes: B batch, K classes, N boxes (1 or B); x_B is (B, …), y_B holds class indices, y_BK rows of class shares.
 
-Nothing here waits for the device: λ is drawn on the host, partners on the device.
+Nothing here waits for the device: λ, boxes and the place in the network are drawn on the host, partners on the device.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ncmix.spec import Mix, Mixup, NoMix
+from ncmix.models import Blend
+from ncmix.spec.objective import CutMix, LabelOnly, ManifoldMixup, Mix, Mixup, NoMix, Pairwise, RegMixup
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,11 @@ class Draws:
 
 @dataclass(frozen=True)
 class Mixed:
-    """A batch to train on: inputs (B, …) and soft targets (B, K) whose rows sum to one."""
+    """A batch to train on: inputs (B, …), soft targets (B, K) whose rows sum to one, and what the network shall mix."""
 
     x_B: Tensor
     y_BK: Tensor
+    blend: Blend | None = None
 
 
 Mixer = Callable[[Tensor, Tensor, int, Draws], Mixed]
@@ -46,9 +49,9 @@ Pairing = Callable[[Tensor, torch.Generator], Tensor]
 """y_B → partner_B, the index of the sample that each sample is mixed with."""
 
 
-def build(mix: Mix) -> Mixer:
-    """The function that mixes batches as the spec says."""
-    return MIXERS[mix.kind](mix)
+def build(mix: Mix, places: int = 1) -> Mixer:
+    """The function that mixes batches as the spec says, for a network that can mix at `places` places."""
+    return MIXERS[mix.kind](mix, places)
 
 
 def one_hot(y_B: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -56,44 +59,116 @@ def one_hot(y_B: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Te
     return (y_B[:, None] == torch.arange(classes, device=y_B.device)).to(dtype)
 
 
-def _none(mix: NoMix) -> Mixer:
+def _none(mix: NoMix, places: int) -> Mixer:
     def unmixed(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
         return Mixed(x_B, one_hot(y_B, classes, x_B.dtype))
 
     return unmixed
 
 
-def _mixup(mix: Mixup) -> Mixer:
+def _mixup(mix: Mixup, places: int) -> Mixer:
     """λx_i + (1−λ)x_j and λy_i + (1−λ)y_j (Zhang et al. 2018), one λ a batch or one a sample."""
-    pair = PAIRINGS[mix.pairs]
 
     def mixed(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
-        partner_B = pair(y_B, draws.device)
-        y_BK = one_hot(y_B, classes, x_B.dtype)
-        lam = _beta(mix.alpha, draws.host) if mix.lam == "per_batch" else _betas(mix.alpha, draws.host, x_B)
-        return Mixed(_blend(x_B, x_B[partner_B], lam), _blend(y_BK, y_BK[partner_B], lam))
+        blended = _blending(mix, x_B, y_B, draws)
+        return Mixed(blended(x_B), blended(one_hot(y_B, classes, x_B.dtype)))
 
     return mixed
 
 
-def _beta(alpha: float, host: np.random.Generator) -> float:
+def _manifold_mixup(mix: ManifoldMixup, places: int) -> Mixer:
+    """Mixup at a place drawn anew every step: place 0 is the input, the others follow a stage (Verma et al. 2019)."""
+
+    def mixed(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
+        place = int(draws.host.integers(places))
+        blended = _blending(mix, x_B, y_B, draws)
+        return Mixed(x_B, blended(one_hot(y_B, classes, x_B.dtype)), Blend(place, blended))
+
+    return mixed
+
+
+def _cutmix(mix: CutMix, places: int) -> Mixer:
+    """A box of the partner's picture; λ is the share of the area outside it, as clipped (Yun et al. 2019)."""
+
+    def pasted(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
+        partner_B = PAIRINGS[mix.pairs](y_B, draws.device)
+        size = x_B.shape[-2], x_B.shape[-1]
+        box_N4 = _boxes(_lambdas(mix, x_B, draws.host), *size, draws.host)
+        left_N = 1 - (box_N4[:, 1] - box_N4[:, 0]) * (box_N4[:, 3] - box_N4[:, 2]) / (size[0] * size[1])
+        y_BK = one_hot(y_B, classes, x_B.dtype)
+        return Mixed(
+            torch.where(_inside(_sent(box_N4, x_B.device), *size), x_B[partner_B], x_B),
+            _blend(y_BK, y_BK[partner_B], _sent(left_N, x_B.device)),
+        )
+
+    return pasted
+
+
+def _regmixup(mix: RegMixup, places: int) -> Mixer:
+    """The clean batch, then the mixed one: the mean loss of the two is the mean of both losses (Pinto et al. 2022)."""
+
+    def both(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
+        blended = _blending(mix, x_B, y_B, draws)
+        y_BK = one_hot(y_B, classes, x_B.dtype)
+        return Mixed(torch.cat([x_B, blended(x_B)]), torch.cat([y_BK, blended(y_BK)]))
+
+    return both
+
+
+def _label_only(mix: LabelOnly, places: int) -> Mixer:
+    """Clean inputs with mixed labels: no mixup, but in expectation, if classes are balanced, label smoothing of ½."""
+
+    def mislabelled(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
+        return Mixed(x_B, _blending(mix, x_B, y_B, draws)(one_hot(y_B, classes, x_B.dtype)))
+
+    return mislabelled
+
+
+def _blending(mix: Pairwise, x_B: Tensor, y_B: Tensor, draws: Draws) -> Callable[[Tensor], Tensor]:
+    """Partners and λ of one step, as the function that mixes whatever the batch has become with them."""
+    partner_B = PAIRINGS[mix.pairs](y_B, draws.device)
+    lam_N = _lambdas(mix, x_B, draws.host)
+    lam = float(lam_N[0]) if mix.lam == "per_batch" else _sent(lam_N, x_B.device)
+    return lambda t_B: _blend(t_B, t_B[partner_B], lam)
+
+
+def _lambdas(mix: Pairwise, x_B: Tensor, host: np.random.Generator) -> NDArray[np.float64]:
+    """λ ~ Beta(α, α), one for the batch or one a sample."""
     # NumPy's sampler overflows to 0 near the largest float; from 1e15 on every draw is ½ to float32 anyway.
-    alpha = min(alpha, 1e15)
-    return float(host.beta(alpha, alpha))
+    alpha = min(mix.alpha, 1e15)
+    return host.beta(alpha, alpha, 1 if mix.lam == "per_batch" else len(x_B))
 
 
-def _betas(alpha: float, host: np.random.Generator, like_B: Tensor) -> Tensor:
-    alpha = min(alpha, 1e15)
-    lam_B = torch.from_numpy(host.beta(alpha, alpha, len(like_B))).to(like_B.dtype)
-    # A copy from pageable memory would make the host wait for the device.
-    return lam_B.pin_memory().to(like_B.device, non_blocking=True) if like_B.is_cuda else lam_B.to(like_B.device)
+def _sent(numbers: NDArray[np.generic], device: torch.device) -> Tensor:
+    """On the device; a copy from pageable memory would make the host wait for it."""
+    tensor = torch.from_numpy(numbers)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _blend(one_B: Tensor, other_B: Tensor, lam: float | Tensor) -> Tensor:
     """λ·one + (1−λ)·other; exactly one of them at λ = 1 and 0, and exactly their value where they are equal."""
     if isinstance(lam, Tensor):
-        lam = lam.view(-1, *(1,) * (one_B.ndim - 1))
+        lam = lam.to(one_B.dtype).view(-1, *(1,) * (one_B.ndim - 1))
     return torch.lerp(other_B, one_B, lam)
+
+
+def _boxes(lam_N: NDArray[np.float64], height: int, width: int, host: np.random.Generator) -> NDArray[np.int64]:
+    """(N, 4) top, bottom, left, right: √(1−λ) of each side around a uniform centre, clipped at the border."""
+    half_N = np.sqrt(1 - lam_N) / 2
+    edges = []
+    for side in (height, width):
+        centre_N, reach_N = host.integers(side, size=len(lam_N)), (half_N * side).astype(np.int64)
+        edges += [np.maximum(centre_N - reach_N, 0), np.minimum(centre_N + reach_N, side)]
+    return np.stack(edges, axis=1)
+
+
+def _inside(box_N4: Tensor, height: int, width: int) -> Tensor:
+    """(N, 1, H, W): which pixels lie in the box, its top and left included, its bottom and right not."""
+    down_H, across_W = (torch.arange(side, device=box_N4.device) for side in (height, width))
+    top_N1, bottom_N1, left_N1, right_N1 = box_N4[:, :, None].unbind(1)
+    rows_NH = (top_N1 <= down_H) & (down_H < bottom_N1)
+    columns_NW = (left_N1 <= across_W) & (across_W < right_N1)
+    return rows_NH[:, None, :, None] & columns_NW[:, None, None, :]
 
 
 def _any(y_B: Tensor, generator: torch.Generator) -> Tensor:
@@ -126,4 +201,11 @@ def _different_class(y_B: Tensor, generator: torch.Generator) -> Tensor:
 
 PAIRINGS: dict[str, Pairing] = {"any": _any, "same_class": _same_class, "different_class": _different_class}
 
-MIXERS: dict[str, Callable[[Any], Mixer]] = {"none": _none, "mixup": _mixup}
+MIXERS: dict[str, Callable[[Any, int], Mixer]] = {
+    "none": _none,
+    "mixup": _mixup,
+    "manifold_mixup": _manifold_mixup,
+    "cutmix": _cutmix,
+    "regmixup": _regmixup,
+    "label_only": _label_only,
+}

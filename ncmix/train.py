@@ -14,6 +14,7 @@ from torch import Tensor
 from ncmix import augment, datasets, losses, mix, models, optim
 from ncmix.datahome import DataHome
 from ncmix.datasets.base import Data, DataError
+from ncmix.losses import Outputs
 from ncmix.measure import Measured, Measurer
 from ncmix.numerics import arithmetic, resolve_device
 from ncmix.results import Metric, Snapshot, Tick
@@ -83,7 +84,7 @@ class Trainer:
         # Channels last: convolutions are up to twice as fast so, on a CPU as on tensor cores.
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.augment = augment.build(spec.dataset)
-        self.mix = mix.build(spec.mix)
+        self.mix = mix.build(spec.mix, self.network.places)
         self.loss = losses.build(spec.loss)
         self.optimizer = optim.build(spec.optimizer, self.network.parameters())
         self.measurer = Measurer(spec, self.data, self.network, self.loss)
@@ -109,8 +110,8 @@ class Trainer:
         mixed = self.mix(self.data.normalize(x_B), self.data.train.y[index_B], len(self.data.classes), self.draws)
         self._set_rate()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
-            _, z_BK = self.network(mixed.x_B)
-        loss_B = self.loss(z_BK.float(), mixed.y_BK)
+            h_BD, z_BK = self.network(mixed.x_B, mixed.blend)
+        loss_B = self.loss(Outputs(h_BD, z_BK, self.network.weight), mixed.y_BK)
         self.optimizer.zero_grad(set_to_none=True)
         loss_B.mean().backward()
         self.optimizer.step()

@@ -46,7 +46,7 @@ def _choice(axis: str) -> click.Choice:
 @click.option("--model", type=_choice("model"), help="The network.")
 @click.option("--loss", type=_choice("loss"), help="What is minimised.  [default: cross_entropy]")
 @click.option("--mix", type=_choice("mix"), help="How examples are mixed.  [default: none]")
-@click.option("--alpha", type=float, metavar="A", help="λ of mixup is drawn from Beta(A, A).  [default: 1]")
+@click.option("--alpha", type=float, metavar="A", help="λ is drawn from Beta(A, A).  [default: the mix's]")
 @click.option("--epochs", type=int, metavar="N", help="How long.  [default: 350]")
 @click.option("--batch-size", type=int, metavar="N", help="Examples a step.  [default: 128]")
 @click.option("--optimizer", type=_choice("optimizer"), help="How the weights move.  [default: sgd]")

@@ -12,7 +12,7 @@ from ncmix.spec.data import Builtin, Dataset, Facts, Gaussian, ImageFolder, clas
 from ncmix.spec.descent import MultiStep, Optimizer, Schedule, Sgd
 from ncmix.spec.measuring import Features, Measure
 from ncmix.spec.network import EtfHead, Head, LinearHead, Mlp, Model, Timm
-from ncmix.spec.objective import CrossEntropy, Loss, Mix, NoMix
+from ncmix.spec.objective import CrossEntropy, CutMix, DotRegression, Loss, ManifoldMixup, Mix, NoMix, SupCon
 from ncmix.spec.parts import Part, listed
 
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=-]{0,63}$")]
@@ -54,7 +54,8 @@ class Spec(Part):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        if misfits := [*_epoch_misfits(self), *_data_misfits(self), *_head_misfits(self)]:
+        checks = (_epoch_misfits, _data_misfits, _head_misfits, _objective_misfits)
+        if misfits := [misfit for check in checks for misfit in check(self)]:
             text = "; ".join(f"{path}: {sentence}" for path, sentence in misfits)
             raise PydanticCustomError("misfit", "{text}", {"text": text, "misfits": misfits})
         return self
@@ -122,6 +123,26 @@ def _head_misfits(spec: Spec) -> Iterator[Misfit]:
     if isinstance(spec.head, EtfHead) and known and dim is not None and dim < known.classes - 1:
         short = f"etf needs {known.classes - 1} features for {known.classes} classes, but {spec.model.kind} gives {dim}"
         yield "head", f"{short}; allowed are linear, normalized, or a wider model"
+
+
+def _objective_misfits(spec: Spec) -> Iterator[Misfit]:
+    known = facts(spec.dataset)
+    if isinstance(spec.loss, SupCon) and not isinstance(spec.mix, NoMix):
+        yield (
+            "mix",
+            f"{spec.mix.kind} gives a sample two labels, but supcon pairs samples by their one; allowed is none",
+        )
+    if isinstance(spec.loss, DotRegression) and spec.head.kind != "etf":
+        yield "head", f"{spec.head.kind} is trained, but dot_regression needs fixed directions; allowed is etf"
+    if isinstance(spec.loss, DotRegression) and isinstance(spec.head, EtfHead) and spec.head.m != spec.loss.e_w:
+        yield (
+            "loss.e_w",
+            f"{spec.loss.e_w} is not the square length of the head's rows; allowed is its m, {spec.head.m}",
+        )
+    if isinstance(spec.mix, CutMix) and known and len(known.shape) == 1:
+        yield "mix", f"cutmix pastes boxes of pictures, but {spec.dataset.kind} has vectors; allowed is any other mix"
+    if isinstance(spec.mix, ManifoldMixup) and isinstance(spec.model, Timm):
+        yield "mix", "manifold_mixup mixes after a stage, but a timm model shows none; allowed is any other mix"
 
 
 def _train_size(dataset: Builtin | Gaussian | ImageFolder, known: Facts) -> int:

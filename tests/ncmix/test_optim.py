@@ -37,7 +37,8 @@ def trained_sum(sgd, schedule, loss, mixing, dtype):
         for group in optimizer.param_groups:
             group["lr"] = optim.rate(schedule, sgd.lr, EPOCHS, STEPS, step)
         optimizer.zero_grad()
-        per_sample(classifier(mixed.x_B), mixed.y_BK).mean().backward()
+        outputs = losses.Outputs(mixed.x_B, classifier(mixed.x_B), classifier.weight)
+        per_sample(outputs, mixed.y_BK).mean().backward()
         optimizer.step()
     return before, classifier.weight.sum(0).detach()
 

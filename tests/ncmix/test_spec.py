@@ -44,6 +44,8 @@ def test_every_kind_of_every_axis_can_be_written_as_a_string() -> None:
             fields: dict[str, Any] = {axis: {"kind": kind, "name": named[kind]} if kind in named else kind}
             if kind == "gaussian":
                 fields["model"] = "mlp"
+            if kind == "dot_regression":
+                fields["head"] = "etf"
             assert getattr(parse({**SMALL, **fields}), axis).kind == kind
 
 
@@ -91,6 +93,15 @@ def test_json_and_back_is_the_same_spec() -> None:
             ["9 features", "10 classes", "8", "linear"],
         ),
         ({"head": {"kind": "normalized", "tau": 0.0}}, "/head/tau", ["0.0", "greater than 0"]),
+        ({"loss": {"kind": "focal", "gamma": -1.0}}, "/loss/gamma", ["-1.0", "greater than or equal to 0"]),
+        ({"mix": {"kind": "cutmix", "alpha": 0.0}}, "/mix/alpha", ["0.0", "greater than 0"]),
+        ({"mix": {"kind": "label_only", "pairs": "near"}}, "/mix/pairs", ["'near'", "'same_class'"]),
+        ({"loss": "supcon", "mix": "mixup"}, "/mix", ["mixup", "supcon", "two labels", "none"]),
+        ({"loss": "supcon", "mix": "label_only"}, "/mix", ["label_only", "supcon", "none"]),
+        ({"loss": {"kind": "dot_regression", "e_w": 4.0}, "head": "etf"}, "/loss/e_w", ["4.0", "1.0"]),
+        ({"mix": "manifold_mixup", "model": {"kind": "timm", "name": "convnext_atto"}}, "/mix", ["timm", "any other"]),
+        ({"loss": "dot_regression"}, "/head", ["linear", "dot_regression", "etf"]),
+        ({"mix": "cutmix", "dataset": "gaussian"}, "/mix", ["cutmix", "gaussian", "vectors", "any other"]),
         ({"dataset": {"kind": "image_folder"}}, "/dataset/name", ["required"]),
         ({"dataset": {"kind": "image_folder", "name": "../etc"}}, "/dataset/name", ["../etc", "pattern"]),
     ],
@@ -101,6 +112,15 @@ def test_a_wrong_spec_is_refused_with_field_value_and_what_is_allowed(
     said = refusal(**fields)
     assert list(said) == [pointer]
     assert all(word in said[pointer] for word in words), said
+
+
+def test_mixing_within_needs_a_model_that_shows_its_stages() -> None:
+    for kind in VOCABULARY["model"]:
+        fields = {"model": {"kind": kind, "name": "convnext_atto"} if kind == "timm" else kind, "mix": "manifold_mixup"}
+        if kind == "timm":
+            assert kind in refusal(**fields)["/mix"]
+        else:
+            assert parse({**SMALL, **fields}).mix.kind == "manifold_mixup"
 
 
 def test_every_problem_is_named_at_once() -> None:

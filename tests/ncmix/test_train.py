@@ -9,10 +9,13 @@ import torch
 
 from ncmix.datahome import DataHome
 from ncmix.datasets.base import DataError
+from ncmix.mix import one_hot
+from ncmix.models import Blend
 from ncmix.numerics import DeviceError
 from ncmix.results import Snapshot, Tick
-from ncmix.spec import Spec, parse
+from ncmix.spec import VOCABULARY, Spec, parse
 from ncmix.train import Trainer, run
+from tests.waiting import Waiting
 
 BASE: dict[str, Any] = {
     "dataset": {"kind": "gaussian", "classes": 4, "dim": 8, "train_per_class": 40, "test_per_class": 10},
@@ -24,6 +27,9 @@ BASE: dict[str, Any] = {
     "device": "cpu",
 }
 HOME = DataHome(Path("unused"))
+
+# As many batches an epoch as BASE: 160 images in five.
+PICTURES: dict[str, Any] = {"dataset": {"kind": "digits", "per_class": 16}}
 
 
 def spec(**fields: Any) -> Spec:
@@ -50,15 +56,16 @@ def test_a_snapshot_an_epoch_with_ticks_before_it() -> None:
 
 
 # s = Σ_k w_k knows neither data nor network (s ← s − ηv with v ← βv + ωs), so nc0 after any number of steps is known.
-@pytest.mark.parametrize("mix", ["none", "mixup"])
+@pytest.mark.parametrize("mix", ["none", "mixup", "manifold_mixup", "cutmix", "regmixup", "label_only"])
 @pytest.mark.parametrize("decoupled", [False, True])
-@pytest.mark.parametrize("smoothing", [0.0, 0.05])
-def test_nc0_follows_its_recursion(mix: str, decoupled: bool, smoothing: float) -> None:
+@pytest.mark.parametrize("loss", ["cross_entropy", {"kind": "cross_entropy", "label_smoothing": 0.05}, "focal", "mae"])
+def test_nc0_follows_its_recursion(mix: str, decoupled: bool, loss: str | dict[str, Any]) -> None:
     lr, beta, omega, steps = 0.05, 0.9, 0.05, 5
     found = metrics(
         spec(
+            **(PICTURES if mix == "cutmix" else {}),
             mix=mix,
-            loss={"kind": "cross_entropy", "label_smoothing": smoothing},
+            loss=loss,
             optimizer={"kind": "sgd", "lr": lr, "momentum": beta, "weight_decay": omega, "decoupled": decoupled},
             schedule={"kind": "multistep", "milestones": [2], "gamma": 0.1},
         )
@@ -90,7 +97,7 @@ def test_mixup_trains_on_mixed_inputs_and_targets_of_one_lambda() -> None:
     trainer.network.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     targets: list[torch.Tensor] = []
     plain = trainer.loss
-    trainer.loss = lambda z, y: (targets.append(y), plain(z, y))[1]
+    trainer.loss = lambda outputs, y: (targets.append(y), plain(outputs, y))[1]
     trainer.begin(1)
     trainer.advance(60.0)
     x_BD, y_BK, data_ND = seen[0], targets[0], trainer.data.train.x
@@ -105,7 +112,31 @@ def test_mixup_trains_on_mixed_inputs_and_targets_of_one_lambda() -> None:
         torch.testing.assert_close(y_K, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("mix", ["none", "mixup"])
+def test_manifold_mixup_mixes_at_a_random_place_and_the_targets_alike() -> None:
+    deep = {"kind": "mlp", "hidden": [16, 16]}
+    trainer = Trainer(spec(model=deep, mix="manifold_mixup", batch_size=16), torch.device("cpu"), HOME)
+    blends, targets, inputs = list[Blend](), list[torch.Tensor](), list[torch.Tensor]()
+
+    def watch(_: torch.nn.Module, args: tuple[torch.Tensor, Blend]) -> None:
+        inputs.append(args[0])
+        blends.append(args[1])
+
+    trainer.network.register_forward_pre_hook(watch)
+    plain = trainer.loss
+    trainer.loss = lambda outputs, y: (targets.append(y), plain(outputs, y))[1]
+    for epoch in (1, 2, 3):
+        trainer.begin(epoch)
+        trainer.advance(60.0)
+    assert {blend.place for blend in blends} == set(range(trainer.network.places))
+    assert trainer.network.places > 1
+    data_ND, y_N = trainer.data.train.x, trainer.data.train.y
+    for blend, x_BD, y_BK in zip(blends, inputs, targets, strict=True):
+        row_B = (x_BD[:, None] == data_ND[None]).all(2).int().argmax(1)  # the inputs themselves come clean
+        assert torch.equal(data_ND[row_B], x_BD)
+        torch.testing.assert_close(blend.apply(one_hot(y_N[row_B], 4)), y_BK)
+
+
+@pytest.mark.parametrize("mix", ["none", "mixup", "manifold_mixup", "regmixup"])
 def test_same_spec_and_seed_same_bits(mix: str) -> None:
     assert metrics(spec(mix=mix)) == metrics(spec(mix=mix))
 
@@ -114,6 +145,23 @@ def test_another_seed_other_numbers() -> None:
     one, other = metrics(spec()), metrics(spec(seed=1))
     assert one.keys() == other.keys()
     assert one[3, "train", "nc1"] != other[3, "train", "nc1"]
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        *({"loss": loss} for loss in VOCABULARY["loss"] if loss != "dot_regression"),
+        *({"mix": m} for m in VOCABULARY["mix"]),
+    ],
+    ids=str,
+)
+def test_an_epoch_never_waits_for_the_device(objective: dict[str, str]) -> None:
+    crops = {"kind": "digits", "per_class": 16, "augment": "crop_flip"}
+    trainer = Trainer(spec(dataset=crops, **objective), torch.device("cpu"), HOME)
+    trainer.begin(1)
+    with Waiting():
+        trainer.advance(60.0)
+    assert trainer.step == trainer.steps
 
 
 def test_measuring_does_not_move_the_training() -> None:
@@ -129,6 +177,26 @@ def test_two_runs_in_turn_do_not_disturb_each_other() -> None:
     pairs = zip(run(spec(), home=HOME), run(spec(seed=1), home=HOME), strict=False)
     woven = [event for event, _ in pairs if isinstance(event, Snapshot)]
     assert {(s.epoch, m.split, m.name): m.value for s in woven for m in s.metrics} == alone
+
+
+def test_supcon_gathers_the_features_and_leaves_the_classifier_alone() -> None:
+    """The clean loss is that of batches like the training's, although these data are sorted by class."""
+    found = metrics(spec(loss="supcon", epochs=20, measure={"epochs": [0, 20]}))
+    start, end = ({name: found[epoch, "train", name] or 0.0 for name in ("nc1", "loss", "nc0")} for epoch in (0, 20))
+    assert end["nc1"] < 0.5 * start["nc1"]
+    assert end["loss"] == pytest.approx(found[20, "running", "loss"], rel=0.05)
+    assert end["nc0"] == start["nc0"]
+
+
+@pytest.mark.parametrize("mix", ["none", "mixup"])
+def test_dot_regression_turns_the_features_towards_the_fixed_rows(mix: str) -> None:
+    found = metrics(spec(loss="dot_regression", head="etf", mix=mix, epochs=20, measure={"epochs": [0, 20]}))
+    start, end = (
+        {name: found[epoch, "train", name] or 0.0 for name in ("loss", "accuracy", "nc3")} for epoch in (0, 20)
+    )
+    assert end["loss"] < 0.5 * start["loss"]
+    assert end["accuracy"] > 0.9
+    assert end["nc3"] < 0.5 * start["nc3"]
 
 
 def test_a_diverging_run_says_so() -> None:
@@ -171,6 +239,12 @@ def test_only_what_was_asked_for_is_measured() -> None:
         {"precision": "bf16"},
         {"deterministic": True},
         {"loss": {"kind": "mse", "scale": 15.0}, "mix": "mixup", "optimizer": {"kind": "sgd", "lr": 1e-4}},
+        {"loss": {"kind": "rescaled_mse", "kappa": 5.0, "margin": 3.0}, "mix": "mixup"},
+        {"loss": "squentropy", "mix": {"kind": "regmixup", "lam": "per_sample"}},
+        {"loss": "bce", "mix": {"kind": "manifold_mixup", "lam": "per_sample"}, "precision": "bf16"},
+        {"loss": {"kind": "mae", "kappa": 4.0}, "mix": "label_only"},
+        {"loss": {"kind": "smooth_l1", "beta": 0.5}, "mix": {"kind": "cutmix", "lam": "per_sample"}, **PICTURES},
+        {"loss": "focal", "mix": "manifold_mixup", "model": {"kind": "convnet", "width": 0.125}, **PICTURES},
         {"optimizer": "adam", "schedule": {"kind": "cosine", "warmup_epochs": 1}},
         {"optimizer": "adamw", "schedule": "constant", "mix": {"kind": "mixup", "lam": "per_sample"}},
         {"dataset": {"kind": "gaussian", "imbalance": {"kind": "step", "ratio": 10.0}, "label_noise": 0.1}},
