@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ncmix.spec import Builtin, Gaussian, ImageFolder
+from ncmix.spec import Dataset, Gaussian
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """(x_B, generator on the device of x_B) → x_B of the same shape and type."""
 
 
-def build(dataset: Builtin | Gaussian | ImageFolder) -> Augment:
+def build(dataset: Dataset) -> Augment:
     """The augmentation that the data set asks for; vectors have none."""
     return AUGMENTS["none" if isinstance(dataset, Gaussian) else dataset.augment]
 

@@ -6,10 +6,11 @@ from typing import Any
 import torch
 
 from ncmix.datahome import DataHome
-from ncmix.datasets import digits, folder, gaussian, public, subset
+from ncmix.datasets import digits, folder, gaussian, imagenet, public, subset
 from ncmix.datasets.base import Data, DataError, Split
 from ncmix.datasets.raw import Raw, channel_statistics
-from ncmix.spec import Dataset
+from ncmix.datasets.sizes import resized
+from ncmix.spec import Builtin, Dataset
 
 __all__ = ["DATASETS", "Data", "DataError", "Split", "load"]
 
@@ -33,9 +34,15 @@ def _on(device: torch.device, split: Split) -> Split:
     return Split(split.x.to(device), split.y.to(device))
 
 
+def _in_size(load: Callable[[Builtin, DataHome], Raw]) -> Callable[[Builtin, DataHome], Raw]:
+    """For loaders of arrays: the pictures brought to `image_size`; folders are decoded to it."""
+    return lambda dataset, home: resized(load(dataset, home), dataset.image_size)
+
+
 DATASETS: dict[str, Callable[[Any, DataHome], Raw]] = {
-    "digits": digits.load,
-    **dict.fromkeys(public.SOURCES, public.load),
+    "digits": _in_size(digits.load),
+    **dict.fromkeys(public.SOURCES, _in_size(public.load)),
+    **dict.fromkeys(imagenet.LAYOUTS, imagenet.load),
     "gaussian": gaussian.load,
     "image_folder": folder.load,
 }

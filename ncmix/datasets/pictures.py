@@ -32,8 +32,10 @@ def decode(paths: Sequence[Path], image_size: int | None) -> NDArray[np.uint8]:
 
     Raises:
         DataError: pictures are corrupt, of different sizes, or have more than 8 bits a channel; the first are named.
+            Or all of them together are larger than this machine's memory.
     """
     width, height = (image_size, image_size) if image_size else _size_of(paths[0])
+    _check_room(len(paths), width, height)
     x_N = np.empty((len(paths), 3, height, width), np.uint8)
     gray_N = np.zeros(len(paths), bool)
 
@@ -52,6 +54,19 @@ def decode(paths: Sequence[Path], image_size: int | None) -> NDArray[np.uint8]:
     if problems:
         raise DataError(_listed(problems))
     return x_N[:, :1].copy() if gray_N.all() else x_N
+
+
+def _check_room(count: int, width: int, height: int) -> None:
+    if (needed := 3 * count * width * height) > (there := memory()):
+        raise DataError(
+            f"{count} pictures of {width}×{height} pixels take {needed / 1e9:.1f} GB, and this machine has "
+            f"{there / 1e9:.1f} GB of memory; a smaller dataset.image_size needs less."
+        )
+
+
+def memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _listed(problems: list[str]) -> str:

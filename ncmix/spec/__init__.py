@@ -1,6 +1,17 @@
 """What can be asked for: the experiment as one frozen object, its closed vocabularies, and reading it from text."""
 
-from ncmix.spec.data import FACTS, Builtin, Dataset, Facts, Gaussian, ImageFolder, Imbalance, class_sizes, facts
+from ncmix.spec.data import (
+    FACTS,
+    Builtin,
+    Dataset,
+    Facts,
+    Gaussian,
+    ImageFolder,
+    ImageNet,
+    Imbalance,
+    class_sizes,
+    facts,
+)
 from ncmix.spec.descent import Adam, AdamW, Constant, Cosine, MultiStep, Optimizer, Schedule, Sgd
 from ncmix.spec.experiment import BESIDE, Limits, Spec
 from ncmix.spec.measuring import PAPYAN, Every, Features, Geometry, Measure
@@ -60,6 +71,7 @@ __all__ = [
     "Geometry",
     "Head",
     "ImageFolder",
+    "ImageNet",
     "Imbalance",
     "Limits",
     "LinearHead",

@@ -1,13 +1,15 @@
 """What a network can be trained on, and what is known of each data set before a byte of it is read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ncmix.spec.parts import Part, by_kind
 
-BuiltinName = Literal["digits", "mnist", "fashion_mnist", "svhn", "cifar10", "cifar100"]
+BuiltinName = Literal[
+    "digits", "mnist", "kmnist", "fashion_mnist", "svhn", "cifar10", "cifar100", "stl10", "tiny_imagenet"
+]
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,18 @@ class Facts:
     shape: tuple[int, ...]
 
 
+# Pictures of ImageNet have many sizes; what is here is the size they are brought to unless the spec names another.
 FACTS: dict[str, Facts] = {
     "digits": Facts(10, 1442, 355, 140, (1, 8, 8)),
     "mnist": Facts(10, 60_000, 10_000, 5_421, (1, 28, 28)),
+    "kmnist": Facts(10, 60_000, 10_000, 6_000, (1, 28, 28)),
     "fashion_mnist": Facts(10, 60_000, 10_000, 6_000, (1, 28, 28)),
     "svhn": Facts(10, 73_257, 26_032, 4_659, (3, 32, 32)),
     "cifar10": Facts(10, 50_000, 10_000, 5_000, (3, 32, 32)),
     "cifar100": Facts(100, 50_000, 10_000, 500, (3, 32, 32)),
+    "stl10": Facts(10, 5_000, 8_000, 500, (3, 96, 96)),
+    "tiny_imagenet": Facts(200, 100_000, 10_000, 500, (3, 64, 64)),
+    "imagenet": Facts(1000, 1_281_167, 50_000, 732, (3, 224, 224)),
 }
 
 
@@ -44,11 +51,31 @@ class _Labelled(Part):
     label_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
-class Builtin(_Labelled):
-    """A public data set: torchvision's, or scikit-learn's 1,797 handwritten digits."""
+Side = Annotated[int, Field(ge=4, le=1024)]
+
+
+class _Pictured(_Labelled):
+    augment: Literal["none", "crop_flip"] = "none"
+
+
+class Builtin(_Pictured):
+    """A public data set: torchvision's, scikit-learn's 1,797 handwritten digits, or Tiny-ImageNet in its folder.
+
+    `image_size` resizes every picture once, when it is loaded (bilinear, antialiased); null keeps the published size.
+    """
 
     kind: BuiltinName
-    augment: Literal["none", "crop_flip"] = "none"
+    image_size: Side | None = None
+
+
+class ImageNet(_Pictured):
+    """ImageNet (ILSVRC 2012) from the operator's folder, the validation pictures as test split.
+
+    The shorter side of each picture is resized to `image_size` and the centre kept.
+    """
+
+    kind: Literal["imagenet"] = "imagenet"
+    image_size: Side = 224
 
 
 class Gaussian(_Labelled):
@@ -63,30 +90,34 @@ class Gaussian(_Labelled):
     draw: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
-class ImageFolder(_Labelled):
-    """Pictures `train/<class>/*` and `test/<class>/*` in a folder that the operator registered under `name`."""
+class ImageFolder(_Pictured):
+    """Pictures `train/<class>/*` and `test/<class>/*` in a folder that the operator registered under `name`.
+
+    With `image_size` the shorter side of each is resized and the centre kept; null needs pictures of one size.
+    """
 
     kind: Literal["image_folder"] = "image_folder"
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
-    augment: Literal["none", "crop_flip"] = "none"
+    image_size: Side | None = None
 
 
-Dataset = Annotated[Builtin | Gaussian | ImageFolder, *by_kind]
+AnyDataset = Builtin | ImageNet | Gaussian | ImageFolder
+Dataset = Annotated[AnyDataset, *by_kind]
 
 
-def facts(dataset: Builtin | Gaussian | ImageFolder) -> Facts | None:
+def facts(dataset: AnyDataset) -> Facts | None:
     """The sizes of the data set itself, before any subset is taken; None for a folder, which only a worker can see."""
     match dataset:
-        case Builtin(kind=kind):
-            return FACTS[kind]
+        case Builtin(kind=kind, image_size=size) | ImageNet(kind=kind, image_size=size):
+            published = FACTS[kind]
+            return published if size is None else replace(published, shape=(published.shape[0], size, size))
         case Gaussian(classes=k, train_per_class=n, test_per_class=m, dim=d):
             return Facts(k, k * n, k * m, n, (d,))
         case ImageFolder():
             return None
 
 
-def class_sizes(dataset: Builtin | Gaussian | ImageFolder, available: tuple[int, ...]) -> tuple[int, ...]:
+def class_sizes(dataset: AnyDataset, available: tuple[int, ...]) -> tuple[int, ...]:
     """How many training images of each class are kept, given how many there are: `per_class`, then `imbalance`."""
     balanced = tuple(n if dataset.per_class is None else min(n, dataset.per_class) for n in available)
     if dataset.imbalance is None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from ncmix.spec.data import Builtin, Dataset, Facts, Gaussian, ImageFolder, class_sizes, facts
+from ncmix.spec.data import AnyDataset, Dataset, Facts, class_sizes, facts
 from ncmix.spec.descent import MultiStep, Optimizer, Schedule, Sgd
 from ncmix.spec.measuring import Features, Measure
 from ncmix.spec.network import EtfHead, Head, LinearHead, Mlp, Model, Timm
@@ -145,7 +145,7 @@ def _objective_misfits(spec: Spec) -> Iterator[Misfit]:
         yield "mix", "manifold_mixup mixes after a stage, but a timm model shows none; allowed is any other mix"
 
 
-def _train_size(dataset: Builtin | Gaussian | ImageFolder, known: Facts) -> int:
+def _train_size(dataset: AnyDataset, known: Facts) -> int:
     if dataset.per_class is None and dataset.imbalance is None:
         return known.train
     return sum(class_sizes(dataset, (known.train // known.classes,) * known.classes))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ncmix import datasets
 from ncmix.datahome import DataHome
-from ncmix.datasets import folder as folder_module
+from ncmix.datasets import decoded, pictures
 from ncmix.datasets.pictures import decode
 from ncmix.spec import ImageFolder, Imbalance
 
@@ -246,4 +246,11 @@ def test_the_name_of_the_cache_begins_with_that_of_the_folder(home):
     load(home)
     (cache,) = (home.root / "cache").iterdir()
     assert cache.name.startswith("pets-")
-    assert folder_module._recall(cache) is not None
+    assert decoded._recall(cache) is not None
+
+
+def test_more_pictures_than_memory_holds_are_refused_before_any_is_read(home, monkeypatch):
+    monkeypatch.setattr(pictures, "memory", lambda: 2000)
+    with pytest.raises(datasets.DataError, match=r"10 pictures of 10×8 pixels take 0.0 GB, and this machine has"):
+        load(home)
+    assert load(home, image_size=4).shape == (3, 4, 4)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ncmix import datasets
 from ncmix.datahome import DataHome
 from ncmix.datasets.raw import channel_statistics
-from ncmix.spec import Builtin, Gaussian, Imbalance
+from ncmix.spec import FACTS, Builtin, Gaussian, Imbalance, facts
 
 CPU = torch.device("cpu")
 NOWHERE = DataHome(Path("/nonexistent"))
@@ -125,3 +125,34 @@ def test_noisier_labels_contain_the_less_noisy_and_all_wrong_classes_occur():
 
 def test_test_labels_stay_clean():
     assert torch.equal(load(Gaussian(label_noise=0.5)).test.y, load(Gaussian()).test.y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "train", "test", "smallest", "shape"),
+    [
+        ("kmnist", 10, 60_000, 10_000, 6_000, (1, 28, 28)),
+        ("stl10", 10, 5_000, 8_000, 500, (3, 96, 96)),
+        ("tiny_imagenet", 200, 100_000, 10_000, 500, (3, 64, 64)),
+        ("imagenet", 1_000, 1_281_167, 50_000, 732, (3, 224, 224)),
+    ],
+)
+def test_facts_are_the_published_ones(kind, classes, train, test, smallest, shape):
+    known = FACTS[kind]
+    assert (known.classes, known.train, known.test, known.smallest, known.shape) == (
+        classes,
+        train,
+        test,
+        smallest,
+        shape,
+    )
+
+
+def test_digits_in_another_size_are_as_the_facts_say():
+    dataset = Builtin(kind="digits", image_size=32)
+    digits, known = load(dataset), facts(dataset)
+    assert known is not None
+    assert digits.shape == known.shape == (1, 32, 32)
+    assert len(digits.train) == known.train
+    assert digits.train.x.float().mean().item() == pytest.approx(
+        load(Builtin(kind="digits")).train.x.float().mean().item(), rel=0.02
+    )

@@ -14,14 +14,15 @@ import urllib.request
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.io import savemat
-from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST
+from torchvision.datasets import CIFAR10, CIFAR100, KMNIST, MNIST, STL10, SVHN, FashionMNIST
 
 from ncmix import datasets
 from ncmix.datahome import DataHome
 from ncmix.spec import Builtin
 
-PUBLIC = ("mnist", "fashion_mnist", "svhn", "cifar10", "cifar100")
+PUBLIC = ("mnist", "kmnist", "fashion_mnist", "svhn", "cifar10", "cifar100", "stl10")
 
 
 @pytest.fixture(autouse=True)
@@ -117,14 +118,18 @@ def write_mnist(cls, folder, generator, monkeypatch):
     return arrays
 
 
-@pytest.mark.parametrize(("kind", "cls"), [("mnist", MNIST), ("fashion_mnist", FashionMNIST)])
-def test_mnist(kind, cls, home, generator, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "cls", "name"),
+    [("mnist", MNIST, "0"), ("kmnist", KMNIST, "o"), ("fashion_mnist", FashionMNIST, "T-shirt/top")],
+)
+def test_mnist(kind, cls, name, home, generator, monkeypatch):
     arrays = write_mnist(cls, home.root / cls.__name__ / "raw", generator, monkeypatch)
     data = load(kind, home)
     assert np.array_equal(data.train.x.numpy()[:, 0], arrays["train-images"])
     assert data.test.y.tolist() == arrays["t10k-labels"].tolist()
     assert data.shape == (1, 28, 28)
-    assert data.classes[0] == ("0" if kind == "mnist" else "T-shirt/top")
+    assert data.classes[0] == name
+    assert len(data.classes) == 10
 
 
 def test_a_truncated_file_is_called_damaged(home, generator, monkeypatch):
@@ -162,6 +167,50 @@ def test_svhn(home, generator, monkeypatch):
     assert data.train.y.tolist() == [0, 1, 2, 3, 4, 5]
     assert np.array_equal(data.train.x.numpy(), published["train"].transpose(3, 2, 0, 1))
     assert data.test.x.shape == (4, 3, 32, 32)
+
+
+def write_stl10(folder, generator, monkeypatch):
+    """Pictures column after column, labels from 1; the unlabelled pictures are not there. Returns x (N, 3, 96, 96)."""
+    sums, published = {}, {}
+    for split, count in (("train", 10), ("test", 4)):
+        published[split] = generator.integers(0, 256, (count, 3, 96, 96), np.uint8)
+        columns = np.ascontiguousarray(published[split].transpose(0, 1, 3, 2))
+        sums[f"{split}_X.bin"] = md5(write(folder / f"{split}_X.bin", columns.tobytes()))
+        sums[f"{split}_y.bin"] = md5(
+            write(folder / f"{split}_y.bin", np.arange(1, count + 1, dtype=np.uint8).tobytes())
+        )
+    write(folder / "class_names.txt", b"airplane\nbird\ncar\ncat\ndeer\ndog\nhorse\nmonkey\nship\ntruck\n")
+    for field in ("train_list", "test_list"):
+        monkeypatch.setattr(STL10, field, [[name, sums.get(name, "")] for name, _ in getattr(STL10, field)])
+    return published
+
+
+def test_stl10(home, generator, monkeypatch):
+    published = write_stl10(home.root / "stl10_binary", generator, monkeypatch)
+    data = load("stl10", home)
+    assert np.array_equal(data.train.x.numpy(), published["train"])
+    assert np.array_equal(data.test.x.numpy(), published["test"])
+    assert data.train.y.tolist() == list(range(10))
+    assert (data.classes[0], data.classes[9]) == ("airplane", "truck")
+
+
+def test_a_changed_byte_of_stl10_is_called_damaged(home, generator, monkeypatch):
+    write_stl10(home.root / "stl10_binary", generator, monkeypatch)
+    labels = home.root / "stl10_binary" / "test_y.bin"
+    labels.write_bytes(b"\x05" + labels.read_bytes()[1:])
+    with pytest.raises(datasets.DataError, match=r"The files of stl10 in .*stl10_binary are damaged"):
+        load("stl10", home)
+
+
+def test_pictures_are_resized_as_pillow_does_it(home, generator, monkeypatch):
+    x_N, y_N = write_cifar(CIFAR10, home.root / CIFAR10.base_folder, generator, monkeypatch)
+    small = datasets.load(Builtin(kind="cifar10", image_size=20), home, torch.device("cpu"), 0)
+    assert small.shape == (3, 20, 20)
+    assert small.train.y.tolist() == y_N
+    pictures = [Image.fromarray(x.transpose(1, 2, 0)).resize((20, 20), Image.Resampling.BILINEAR) for x in x_N]
+    wanted = np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in pictures])
+    assert np.abs(small.train.x.numpy().astype(int) - wanted).max() <= 1
+    torch.testing.assert_close(small.normalize(small.train.x).mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("kind", PUBLIC)
