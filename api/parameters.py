@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from ncmix.jobs.queries import Filters
 from ncmix.jobs.states import State, UnknownExperimentError
 from ncmix.plots import Theme
+from ncmix.presets import Scale
 from ncmix.results import MetricSplit
 from ncmix.spec import VOCABULARY
 
@@ -61,6 +62,12 @@ class Submit(_Parameters):
     """How a spec is submitted."""
 
     rerun: bool = Field(False, description="Run it again even if the same spec has succeeded or is under way.")
+
+
+class SubmitPreset(Submit):
+    """How a preset is submitted."""
+
+    scale: Scale = Field("full", description="As published, or small: on two CPU cores in minutes.")
 
 
 class Listing(_Parameters):

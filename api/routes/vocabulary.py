@@ -6,7 +6,7 @@ from fastapi import APIRouter, BackgroundTasks, Query, Response
 
 from api import models, problems
 from api.context import Service
-from api.parameters import Submit
+from api.parameters import SubmitPreset
 from api.routes.experiments import submit_all
 from ncmix import presets
 from ncmix.glossary import METRICS
@@ -56,9 +56,9 @@ def list_presets() -> models.Presets:
     },
 )
 def submit_preset(
-    name: str, how: Annotated[Submit, Query()], service: Service, tasks: BackgroundTasks, response: Response
+    name: str, how: Annotated[SubmitPreset, Query()], service: Service, tasks: BackgroundTasks, response: Response
 ) -> models.SubmittedPreset:
     """Queue every experiment of a preset, all or none; those there are already are given as they stand."""
-    submitted = submit_all(presets.load(name).specs, service, tasks, rerun=how.rerun)
+    submitted = submit_all(presets.load(name, how.scale).specs, service, tasks, rerun=how.rerun)
     response.status_code = 201 if any(s.created for s in submitted) else 200
     return models.SubmittedPreset(items=[models.Experiment.of(s.experiment) for s in submitted])

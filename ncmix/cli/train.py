@@ -64,7 +64,9 @@ def _choice(axis: str) -> click.Choice:
 )
 @click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any field: optimizer.momentum=0.95.")
 @click.option("--spec", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Start from a file.")
-@click.option("--preset", type=click.Choice(presets.names()), help="Start from a preset's first experiment.")
+@click.option("--preset", type=click.Choice(presets.names()), help="Start from an experiment of a preset.")
+@click.option("--scale", type=click.Choice(presets.SCALES), default="full", show_default=True, help="Of the preset.")
+@click.option("--run", type=int, default=1, show_default=True, metavar="N", help="The N-th experiment of the preset.")
 @click.option("--name", help="What to call it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: runs/NAME-KEY]")
 def train(
@@ -91,15 +93,18 @@ def train(
       ncmix train --dataset cifar10 --model resnet18 --loss cross_entropy --epochs 500
       ncmix train --spec study.yaml --set optimizer.lr=0.1 --measure 0,1,5,20 --out runs/first
     """  # fmt: skip
-    spec = _spec(_base(file, preset), options, measure, assignments)
+    spec = _spec(_base(file, preset, options["scale"], options["run"]), options, measure, assignments)
     _train(spec, out or Path("runs") / f"{spec.title.replace(' ', '-').replace('/', '-')}-{spec.key[:8]}")
 
 
-def _base(file: Path | None, preset: str | None) -> dict[str, Any]:
+def _base(file: Path | None, preset: str | None, scale: presets.Scale, run: int) -> dict[str, Any]:
     if file and preset:
         raise click.UsageError("--spec and --preset both name a start; give one of them.")
     if preset:
-        return presets.load(preset).specs[0].model_dump(mode="json")
+        specs = presets.load(preset, scale).specs
+        if not 1 <= run <= len(specs):
+            raise click.UsageError(f"--run {run}: the preset {preset} has experiments 1 to {len(specs)}.")
+        return specs[run - 1].model_dump(mode="json")
     data = read_yaml(file.read_text()) if file else {}
     if not isinstance(data, dict):
         raise SpecError(f"{file} holds {data!r}, which is not an object of fields such as dataset and model.")

@@ -58,6 +58,9 @@ def test_a_preset_is_submitted_by_its_name_all_or_none(client: TestClient):
     assert [item["id"] for item in again.json()["items"]] == [item["id"] for item in items]
     assert len(client.get("/api/v1/experiments").json()["items"]) == len(items)
     assert client.post("/api/v1/presets/digits-mixup?rerun=true").status_code == 201
+    small = client.post("/api/v1/presets/digits-mixup?scale=small").json()["items"]
+    assert [item["epochs"] for item in small] == [60, 60]
+    assert client.post("/api/v1/presets/digits-mixup?scale=tiny").status_code == 422
 
 
 def test_an_unknown_preset_names_those_there_are(client: TestClient):

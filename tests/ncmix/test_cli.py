@@ -183,3 +183,12 @@ def test_a_file_that_is_no_npz_is_a_sentence(tmp_path: Path) -> None:
 
 def test_presets_are_listed() -> None:
     assert "digits-mixup" in ncmix("presets").output
+
+
+def test_an_experiment_of_a_preset_is_chosen_by_scale_and_number(tmp_path: Path) -> None:
+    chosen = ["train", "--preset", "digits-mixup", "--scale", "small", "--epochs", "1", "--measure", "last"]
+    result = ncmix(*chosen, "--run", "2", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    spec = json.loads((tmp_path / "run" / "manifest.json").read_text())["spec"]
+    assert (spec["name"], spec["mix"]["kind"]) == ("digits · mixup", "mixup")
+    assert "has experiments 1 to 2" in ncmix(*chosen, "--run", "3").output
