@@ -35,7 +35,9 @@ def run_probe(
 ) -> tuple[Probe, tuple[Metric, ...]]:
     """The probe of a network and its scalars `mix_*`, of split train.
 
-    Works on a copy: the live network keeps its mode and its batch statistics. The precision is that of the caller.
+    Works on copies: the live network keeps its mode and its batch statistics. The precision is that of the caller.
+    `geometry.mode` is that of the picture; the scalars are of eval mode, as the class means are that they are held
+    against.
 
     Args:
         network: gives features and logits, and has `weight` (K, D).
@@ -49,11 +51,10 @@ def run_probe(
         GeometryError: a class is not in the data, or has no training sample.
     """
     pictured, probed = draw([_rows(data, k) for k in geometry.classes], geometry, draws.host)
-    copy = deepcopy(network).train(geometry.mode == "train")
     readings = Readings(probed, Frame.of(network.weight, mean_G, class_means_KD, geometry.classes))
     with torch.no_grad():
-        probe = _picture(copy, data, geometry, pictured, draws.host)
-        for places_B, h_BD, z_BK in sweep(copy, data, probed, draws.host):
+        probe = _picture(deepcopy(network).train(geometry.mode == "train"), data, geometry, pictured, draws.host)
+        for places_B, h_BD, z_BK in sweep(deepcopy(network).eval(), data, probed, draws.host):
             readings.put(places_B, h_BD, z_BK)
     return probe, tabulate(readings)
 

@@ -41,8 +41,8 @@ Class = Annotated[int, Field(ge=0)]
 class Geometry(Part):
     """The mixed probe (Fisher, Meng, Papyan 2024, App. B.2): three classes mixed among themselves.
 
-    `per_pair` mixtures for each of the six pairs of classes, in `mode` eval or train (batch statistics, as published);
-    the scalars use a uniform grid of `lambdas` values in [0, 1].
+    `per_pair` mixtures for each of the six pairs of classes; the picture in `mode` eval or train (batch statistics, as
+    published), the scalars always in eval mode, with a uniform grid of `lambdas` values of λ in [0, 1].
     """
 
     classes: Annotated[tuple[Class, Class, Class], listed, AfterValidator(_distinct)] = (0, 1, 2)

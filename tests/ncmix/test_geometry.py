@@ -218,10 +218,18 @@ def test_train_mode_uses_batches_in_which_all_pairs_meet():
     network.features.seen.clear()
     asked = Geometry(mode="train")
     geometry.run_probe(network, data, asked, means_KD.mean(0), means_KD, Draws.seeded(0, torch.device("cpu")))
-    assert len(network.features.seen) > 5
-    for x_B in network.features.seen:
+    pictured = network.features.seen[:4]
+    assert sum(map(len, pictured)) == 6 * asked.per_pair
+    for x_B in pictured:
         pairs = {tuple(torch.nonzero(row).flatten().tolist()) for row in x_B}
         assert pairs == {(0,), (1,), (2,), (0, 1), (1, 2), (0, 2)}
+
+
+def test_the_mode_is_that_of_the_picture_and_the_scalars_are_held_against_means_of_their_own_mode():
+    network, data = Net(Normed()), vectors(noise=0.2)
+    trained, evaluated = (probed(network, data, mode=mode) for mode in ("train", "eval"))
+    assert trained[1] == evaluated[1]
+    assert not np.array_equal(trained[0].points, evaluated[0].points)
 
 
 def test_the_same_draws_give_the_same_probe_and_others_another():
