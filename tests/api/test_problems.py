@@ -14,6 +14,7 @@ from api.app import create
 from api.bodies import LIMIT
 from ncmix.datahome import DataHome
 from ncmix.jobs.settings import Settings
+from ncmix.spec import VOCABULARY
 from tests.api.lives import Lives
 
 HERE = "/api/v1/experiments"
@@ -39,7 +40,7 @@ def count(client: TestClient) -> int:
 @pytest.mark.parametrize(
     ("change", "pointer", "words"),
     [
-        ({"dataset": "imagenet"}, "/dataset", "'imagenet' is not known; allowed are digits, mnist"),
+        ({"dataset": "imagenette"}, "/dataset", "'imagenette' is not known; allowed are digits, mnist"),
         ({"epoch": 5}, "/epoch", "There is no such field; allowed here are dataset, model"),
         ({"epochs": -1}, "/epochs", "-1"),
         ({"epochs": "5"}, "/epochs", "'5'"),
@@ -117,7 +118,7 @@ def test_an_image_folder_must_be_registered(settings: Settings, tmp_path: Path):
     [
         ("limit=0", "limit", "'0' must be greater than or equal to 1."),
         ("state=sleeping", "state", "'sleeping'"),
-        ("mix=mixdown", "mix", "'mixdown' is not known; allowed are none, mixup."),
+        ("mix=mixdown", "mix", f"'mixdown' is not known; allowed are {', '.join(VOCABULARY['mix'])}."),
         ("colour=red", "colour", "There is no such parameter here."),
         ("tag=%00", "tag", "pattern"),
         ("cursor=nonsense", "cursor", "'nonsense' is not a cursor"),

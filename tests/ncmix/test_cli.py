@@ -181,6 +181,16 @@ def test_a_file_that_is_no_npz_is_a_sentence(tmp_path: Path) -> None:
     assert (result.exit_code, "not a readable .npz" in result.output) == (1, True)
 
 
+def test_the_vocabulary_is_all_that_can_be_said_and_measured() -> None:
+    listed = json.loads(ncmix("vocabulary", "--json").output)
+    assert {axis: list(kinds) for axis, kinds in listed["axes"].items()} == {a: list(k) for a, k in VOCABULARY.items()}
+    assert listed["axes"]["mix"]["mixup"]["fields"]["alpha"] == 1.0
+    assert listed["axes"]["model"]["timm"]["fields"]["name"] == "required"
+    assert listed["metrics"]["nc1"]["source"].startswith("Papyan")
+    page = ncmix("vocabulary").output
+    assert all(kind in page for kinds in VOCABULARY.values() for kind in kinds)
+
+
 def test_presets_are_listed() -> None:
     assert "digits-mixup" in ncmix("presets").output
 
