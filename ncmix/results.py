@@ -64,6 +64,35 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Channels:
+    """Where the theory has the mixtures of a probe: the unconstrained-features optimum nearest to their means.
+
+    Attributes:
+        m, lambda_h: ‖w_k‖² and λ_H of that optimum; kappa: κ = mK/((K−1)λ_H), which alone decides its shape.
+        residual: the metric `mix_ufm_residual`.
+        same: (3, 2) the place of the mixtures within each class, whatever their λ.
+        different: (3, L, 2) the paths of the mixtures of first and second, second and third, first and third class.
+    """
+
+    m: float
+    lambda_h: float
+    kappa: float
+    residual: float
+    same: NDArray[np.float32]
+    different: NDArray[np.float32]
+
+    def to_facts(self) -> dict[str, Any]:
+        """As plain values."""
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> "Channels":
+        """From what `to_facts` gave."""
+        paths = {name: np.asarray(facts[name], np.float32) for name in ("same", "different")}
+        return cls(*(facts[name] for name in ("m", "lambda_h", "kappa", "residual")), **paths)
+
+
+@dataclass(frozen=True)
 class Probe:
     """The mixed geometry probe of one epoch in the plane of three classifiers (science: Fisher et al. 2024, App. B.2).
 
@@ -74,6 +103,7 @@ class Probe:
         classifier: (3, 2) the projected rows of W.
         classes: the three class indices; class_names: what they are called.
         mode: whether batch normalisation used running ("eval") or batch ("train") statistics.
+        theory: what the theory expects; None in train mode, of which the class means are not known, or if undefined.
     """
 
     points: NDArray[np.float32]
@@ -84,6 +114,7 @@ class Probe:
     classes: tuple[int, int, int]
     class_names: tuple[str, str, str]
     mode: Literal["eval", "train"]
+    theory: Channels | None = None
 
     def to_set(self) -> ArraySet:
         """As the array set `geometry`."""
@@ -93,6 +124,7 @@ class Probe:
             "classes": list(self.classes),
             "class_names": list(self.class_names),
             "mode": self.mode,
+            "theory": self.theory.to_facts() if self.theory else None,
         }
         return ArraySet("geometry", arrays, facts)
 
@@ -110,6 +142,7 @@ class Probe:
             classes=(a, b, c),
             class_names=(p, q, r),
             mode=facts["mode"],
+            theory=Channels.from_facts(expected) if (expected := facts.get("theory")) else None,
         )
 
 

@@ -10,6 +10,7 @@ from ncmix.cli.measure import measure
 from ncmix.cli.plot import plot
 from ncmix.cli.presets import presets
 from ncmix.cli.serve import serve
+from ncmix.cli.theory import theory
 from ncmix.cli.train import train
 from ncmix.cli.vocabulary import vocabulary
 from ncmix.errors import NcmixError
@@ -29,5 +30,5 @@ def main() -> None:
     """Neural collapse under mixup: train, measure, plot, and serve experiments."""
 
 
-for _command in (train, measure, plot, serve, demo, presets, vocabulary):
+for _command in (train, measure, plot, theory, serve, demo, presets, vocabulary):
     main.add_command(_command)

@@ -6,6 +6,7 @@ Shapes: P mixtures, B a batch of them, K classes, D feature dimension, L values 
 """
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,16 +15,20 @@ from torch import Tensor
 
 from ncmix.datasets.base import Data
 from ncmix.errors import NcmixError
-from ncmix.geometry.mixtures import PAIRS, Mixtures, draw, sweep
+from ncmix.geometry.mixtures import PAIRS, SAME, Mixtures, draw, sweep
 from ncmix.geometry.plane import Plane
 from ncmix.geometry.scalars import SCALARS, Frame, Readings, tabulate
-from ncmix.geometry.ufm import UfmFit, fit_ufm
+from ncmix.geometry.ufm import UfmFit, fit_ufm, optimal_paths
 from ncmix.mix import Draws
 from ncmix.models import Network
-from ncmix.results import Metric, Probe
+from ncmix.results import Channels, Metric, Probe
 from ncmix.spec import Geometry
+from ncmix.stats import UndefinedError
 
 __all__ = ["SCALARS", "GeometryError", "Plane", "UfmFit", "fit_ufm", "run_probe"]
+
+# Values of λ along a drawn path of the theory.
+_PATH = 101
 
 
 class GeometryError(NcmixError, ValueError):
@@ -56,7 +61,24 @@ def run_probe(
         probe = _picture(deepcopy(network).train(geometry.mode == "train"), data, geometry, pictured, draws.host)
         for places_B, h_BD, z_BK in sweep(deepcopy(network).eval(), data, probed, draws.host):
             readings.put(places_B, h_BD, z_BK)
+    if geometry.mode == "eval":
+        probe = replace(probe, theory=_channels(readings, Plane.through(network.weight[list(geometry.classes)])))
     return probe, tabulate(readings)
+
+
+def _channels(readings: Readings, plane: Plane) -> Channels | None:
+    """The paths of the theory in the picture; None where there is no such optimum, as `mix_ufm_residual` then says."""
+    frame = readings.frame
+    try:
+        fit = readings.fit
+    except UndefinedError:
+        return None
+    if fit.scale == 0:  # nothing in the features points where the theory does
+        return None
+    h_6LD = frame.centre_D + optimal_paths(fit, frame.weight_3D, frame.count, _PATH)
+    points_6L2 = plane.points(h_6LD).cpu().numpy().astype(np.float32)
+    same_32, different_3L2 = points_6L2[:SAME, 0], points_6L2[SAME:]
+    return Channels(fit.m, fit.lambda_h(frame.count), fit.kappa, fit.residual, same_32, different_3L2)
 
 
 def _rows(data: Data, k: int) -> NDArray[np.int64]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ncmix.geometry.mixtures import PAIRS, SAME, Mixtures
-from ncmix.geometry.ufm import fit_ufm
+from ncmix.geometry.ufm import UfmFit, fit_ufm
 from ncmix.results import Metric
 from ncmix.stats import UndefinedError
 
@@ -76,6 +77,15 @@ class Readings:
         cell_B = cell_B % len(self._count_C)
         self.mean_CD.index_add_(0, cell_B, d_BD / self._count_C[cell_B][:, None])
 
+    @cached_property
+    def fit(self) -> UfmFit:
+        """The optimum of the theory nearest to the means of all cells, once everything is put.
+
+        Raises:
+            UndefinedError: see `fit_ufm`.
+        """
+        return fit_ufm(self.mean_CD[:-1], self.frame.weight_3D, self.frame.count)
+
 
 def mix_same_alignment(r: Readings) -> float:
     """Mean cos(h − μ_G, w_y − w̄) over same-class mixtures, λ on the grid (Fisher, Meng, Papyan 2024)."""
@@ -113,7 +123,7 @@ def mix_ufm_residual(r: Readings) -> float:
     Each mean is of ⌈per_pair/L⌉ mixtures; what is left of their scatter counts as distance. Scale and κ are fitted, see
     `fit_ufm` (Fisher, Meng, Papyan 2024, Theorem 3.1).
     """
-    return fit_ufm(r.mean_CD[:-1], r.frame.weight_3D, r.frame.count).residual
+    return r.fit.residual
 
 
 def tabulate(r: Readings) -> tuple[Metric, ...]:

@@ -27,6 +27,15 @@ class UfmFit:
     kappa: float
     scale: float
 
+    @property
+    def m(self) -> float:
+        """‖w_k‖² of the classifier whose optimum it is, as features are proportional to 1/√m at given κ; scale > 0."""
+        return self.scale**-2
+
+    def lambda_h(self, classes: int) -> float:
+        """The decay λ_H = mK/((K−1)κ) at K = `classes`."""
+        return self.m * classes / ((classes - 1) * self.kappa)
+
 
 def nearest_etf(weight_3D: Tensor, classes: int) -> Tensor:
     """The three rows (3, D) of a simplex ETF of `classes` unit vectors that are nearest to given ones, scale apart.
@@ -65,6 +74,13 @@ def fit_ufm(mean_CD: Tensor, weight_3D: Tensor, classes: int) -> UfmFit:
     coarse = _best(_COARSE, _coarse_shapes(classes, lambdas), along_C3, gram_33, total)
     fine = np.log10(coarse.kappa) + _FINE
     return _best(fine, _shapes(classes, lambdas, fine), along_C3, gram_33, total)
+
+
+def optimal_paths(fit: UfmFit, weight_3D: Tensor, classes: int, lambdas: int) -> Tensor:
+    """h − μ_G of the fitted optimum, (6, L, D): for each pair of PAIRS and each λ on a grid of L = `lambdas`."""
+    shape_C3 = _shapes(classes, lambdas, np.array([np.log10(fit.kappa)]))[0]
+    h_CD = fit.scale * torch.from_numpy(shape_C3).to(weight_3D) @ nearest_etf(weight_3D, classes)
+    return h_CD.view(len(PAIRS), lambdas, -1)
 
 
 def _best(log_kappa_X: Array, shape_XC3: Array, along_C3: Array, gram_33: Array, total: float) -> UfmFit:

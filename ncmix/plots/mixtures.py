@@ -3,7 +3,7 @@
 Shapes: P mixtures, 3 classifiers, 2 coordinates in the plane.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil, floor, log10
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ncmix.plots import series, theme
 from ncmix.plots.options import PlotError, Theme
-from ncmix.results import Probe, Run
+from ncmix.results import Channels, Probe, Run
 
 # Inches: a square panel, its head, its tick labels, and the key below all panels.
 SIDE, HEAD, FOOT, LEFT, GAP, RIGHT = 3.9, 0.52, 0.32, 0.46, 0.50, 0.20
@@ -25,6 +25,9 @@ COLUMNS = 3
 
 # More points than this become one bitmap: a vector file of a million circles opens in no viewer.
 VECTOR_POINTS = 6000
+
+# Below this κ the optimum is a convex combination to within a thousandth of its size, and m and λ_H mean nothing.
+CONVEX = 0.1
 
 LONGEST_HEAD, LONGEST_CLASS = 46, 20
 
@@ -48,7 +51,7 @@ def draw(runs: Run | Sequence[Run], epoch: int | None, name: Theme) -> Figure:
         x, y = LEFT + column * (SIDE + GAP), height - TITLE - row * (HEAD + SIDE + FOOT) - HEAD - SIDE
         axes = figure.add_axes((x / width, y / height, SIDE / width, SIDE / height))
         _panel(axes, label, at, probe, colours)
-    _key(figure, colours)
+    _key(figure, any(probe.theory for _, probe in probes), colours)
     return figure
 
 
@@ -78,9 +81,29 @@ def _panel(axes: Axes, label: str, epoch: int, probe: Probe, colours: theme.Pale
     rows_32 = factor * classifier_32
     _points(axes, points_P2, _hues(probe, colours)[finite_P])
     _rows(axes, rows_32, colours)
-    _frame_and_names(axes, np.vstack([points_P2, rows_32, [[0, 0]]]), rows_32, probe, colours)
-    enlarged = "" if factor == 1 else f" · classifiers ×{factor:g}"
-    theme.head(axes, label, f"epoch {epoch} · {probe.mode} mode{enlarged}", colours)
+    if probe.theory:
+        _theory(axes, probe.theory, colours)
+    paths = probe.theory.different.reshape(-1, 2) if probe.theory else []
+    _frame_and_names(axes, np.vstack([points_P2, rows_32, [[0, 0]], *paths]), rows_32, probe, colours)
+    theme.head(axes, label, " · ".join(_particulars(epoch, probe, factor)), colours)
+
+
+def _particulars(epoch: int, probe: Probe, factor: float) -> Iterator[str]:
+    yield f"epoch {epoch}"
+    yield f"{probe.mode} mode"
+    if factor != 1:
+        yield f"classifiers ×{factor:g}"
+    if fit := probe.theory:
+        found = "is convex" if fit.kappa < CONVEX else f"m = {fit.m:.2g}, λₕ = {fit.lambda_h:.2g}"
+        yield f"theory {found}, off by {fit.residual:.0%}"
+
+
+def _theory(axes: Axes, channels: Channels, colours: theme.Palette) -> None:
+    """The channels of the theory as lines, and as rings where all mixtures within a class should lie."""
+    halo = [withStroke(linewidth=2.8, foreground=colours.paper)]
+    for path_L2 in channels.different:
+        axes.plot(*path_L2.T, color=colours.theory, linewidth=1.3, path_effects=halo, zorder=3.5)
+    axes.scatter(*channels.same.T, s=70, facecolors="none", edgecolors=colours.theory, linewidths=1.4, zorder=3.6)
 
 
 def _hues(probe: Probe, colours: theme.Palette) -> NDArray[np.float64]:
@@ -183,8 +206,8 @@ def _frame(axes: Axes, middle_2: NDArray[np.float64], side: float, colours: them
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
 
 
-def _key(figure: Figure, colours: theme.Palette) -> None:
-    """Two strips of colour over λ, and the sign of a classifier row."""
+def _key(figure: Figure, theory: bool, colours: theme.Palette) -> None:
+    """Two strips of colour over λ, and the signs of a classifier row and of the theory."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes(((LEFT + 0.95) / width, 0.36 / height, 1.4 / width, 0.27 / height))
     lam = np.linspace(0, 1, 256)
@@ -197,6 +220,14 @@ def _key(figure: Figure, colours: theme.Palette) -> None:
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, pad=3, labelsize=theme.SMALL, labelcolor=colours.ink)
     axes.scatter([1.22], [0.5], s=30, c=colours.ink, marker="D", linewidths=0, clip_on=False)
-    for y, text in ((0.5, "classifier row"), (1.5, "axes in units of h")):
+    if theory:
+        axes.plot([1.16, 1.28], [1.5, 1.5], color=colours.theory, linewidth=1.3, clip_on=False)
+    said = (
+        ["classifier row", "theory, best fit", "axes in units of h"]
+        if theory
+        else ["classifier row", "axes in units of h"]
+    )
+    for place, text in enumerate(said):
+        y = place + 0.5
         note = axes.annotate(text, (1.22, y), (8, 0), textcoords="offset points", va="center")
         note.set(color=colours.ink, fontsize=theme.SMALL, annotation_clip=False)

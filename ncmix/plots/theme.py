@@ -26,6 +26,7 @@ STEPS = (1, 2, 5, 10)
 class Palette:
     """The colours of a theme: `paper` behind, `ink` for what is read, `muted` and `grid` for what is not looked at.
 
+    `same` and `different` are the hues of pairs of classes, `theory` of what theory expects.
     `lines` are the Okabe-Ito colours in an order in which neighbours differ most, also in grey.
     """
 
@@ -35,6 +36,7 @@ class Palette:
     grid: str
     same: str
     different: str
+    theory: str
     lines: tuple[str, ...]
 
 
@@ -46,6 +48,7 @@ PALETTES: dict[Theme, Palette] = {
         grid="#e8e8e8",
         same="#1e9bff",
         different="#ff5a36",
+        theory="#00875f",
         lines=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"),
     ),
     "dark": Palette(
@@ -55,6 +58,7 @@ PALETTES: dict[Theme, Palette] = {
         grid="#2a3038",
         same="#1b86e0",
         different="#e8502c",
+        theory="#3fe0a8",
         lines=("#56b4e9", "#e69f00", "#2fc79a", "#e08fc0", "#f0e442", "#ff7f50", "#ffffff"),
     ),
 }

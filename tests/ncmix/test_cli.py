@@ -191,6 +191,26 @@ def test_the_vocabulary_is_all_that_can_be_said_and_measured() -> None:
     assert all(kind in page for kinds in VOCABULARY.values() for kind in kinds)
 
 
+def test_theory_prints_the_optimum_of_mixtures() -> None:
+    words = "theory --classes 10 --m 1 --lambda-h 1e-3 --lam 0.7".split()
+    found = json.loads(ncmix(*words, "--json").output)
+    assert found["p_i"] == pytest.approx(0.69527, abs=5e-6)
+    assert found["p_j"] == pytest.approx(0.29604, abs=5e-6)
+    assert found["norm"] == pytest.approx(7.264, abs=5e-4)
+    assert found["p_i"] + found["p_j"] + 8 * found["q"] == pytest.approx(1)
+    assert found["norm"] ** 2 == pytest.approx(
+        found["along_i"] ** 2 + found["along_j"] ** 2 - 2 / 9 * found["along_i"] * found["along_j"]
+    )
+    assert [row["lam"] for row in json.loads(ncmix(*words, "--lam", "1", "--json").output)] == [0.7, 1]
+    assert "7.264" in ncmix(*words).output
+
+
+@pytest.mark.parametrize("wrong", ["--classes 1", "--lambda-h 0", "--lam 1.5", "--m nan"])
+def test_a_theory_of_impossible_parameters_is_a_sentence(wrong: str) -> None:
+    result = ncmix(*"theory --classes 10 --lambda-h 1e-3".split(), *wrong.split())
+    assert (result.exit_code, wrong.split()[1] in result.output) == (1, True)
+
+
 def test_presets_are_listed() -> None:
     assert "digits-mixup" in ncmix("presets").output
 

@@ -1,5 +1,7 @@
 """The mixed probe: `geometry.run_probe(network, data, spec, …)` gives the picture of three classes and its scalars."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from ncmix import geometry, theory
 from ncmix.datasets.base import Data, Split
 from ncmix.geometry.ufm import nearest_etf
 from ncmix.mix import Draws
+from ncmix.results import Probe
 from ncmix.spec import Geometry
 
 CLASSES = 5
@@ -165,6 +168,42 @@ def test_the_best_fit_finds_the_parameters_that_made_the_features():
     assert fit.residual < 2e-4
     assert fit.kappa == pytest.approx(m * classes / ((classes - 1) * lambda_h), rel=0.01)
     assert fit.scale == pytest.approx(m**-0.5, rel=0.001)
+
+
+def test_the_picture_carries_the_paths_of_the_theory_that_fits_best():
+    """Features that are the theory's lie on its paths, whose parameters are those that made them."""
+    for lambda_h, m in [(1e-2, 1.0), (3e-2, 2.0)]:
+        probe = probed(optimal(lambda_h, m), vectors())[0]
+        assert probe.theory.m == pytest.approx(m, rel=0.01)
+        assert probe.theory.lambda_h == pytest.approx(lambda_h, rel=0.02)
+        assert probe.theory.residual < 2e-4
+        size = np.linalg.norm(probe.theory.same, axis=1).mean()
+        within = probe.first == probe.second
+        np.testing.assert_allclose(probe.points[within], probe.theory.same[probe.first[within]], atol=1e-3 * size)
+        for path, (i, j) in zip(probe.theory.different, [(0, 1), (1, 2), (0, 2)], strict=True):
+            points = probe.points[(probe.first == i) & (probe.second == j)]
+            gaps = np.linalg.norm(points[:, None] - path, axis=2).min(axis=1)
+            assert gaps.max() < np.linalg.norm(np.diff(path, axis=0), axis=1).max()
+
+
+def test_a_picture_of_train_mode_or_without_an_optimum_has_no_paths():
+    network, data = optimal(1e-2, 1.0), vectors()
+    assert probed(network, data, mode="train")[0].theory is None
+    assert probed(Net(torch.zeros_like), data)[0].theory is None
+    assert probed(Net(lambda x: -x @ simplex()), data)[0].theory is None
+
+
+def test_a_probe_is_the_same_after_storing_also_one_of_before_there_was_theory():
+    probe = probed(optimal(1e-2, 1.0), vectors())[0]
+    stored = probe.to_set()
+    facts = json.loads(json.dumps(stored.facts))
+    for kept, expected in [(facts, probe.theory), ({k: v for k, v in facts.items() if k != "theory"}, None)]:
+        again = Probe.from_set(stored.arrays, kept)
+        np.testing.assert_array_equal(again.points, probe.points)
+        assert (again.theory is None) is (expected is None)
+        if expected:
+            np.testing.assert_array_equal(again.theory.different, expected.different)
+            assert again.theory.to_facts() == expected.to_facts()
 
 
 def test_the_nearest_etf_of_an_etf_is_itself():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ncmix.results import MetricRow, Probe, Run
+from ncmix.results import Channels, MetricRow, Probe, Run
 
 # name: value at the start, value at the end, how many times larger on the test split.
 COLLAPSE = {
@@ -27,6 +27,8 @@ COLLAPSE = {
     "nc4": (0.4, 0.0, 1.0),
     "nc4_bias": (0.9, 0.1, 1.1),
 }
+
+PAIRS = [(0, 1), (1, 2), (0, 2)]
 
 ERM = {"dataset": {"kind": "digits"}, "mix": {"kind": "none"}}
 MIXUP = {"dataset": {"kind": "digits"}, "mix": {"kind": "mixup", "alpha": 1.0}}
@@ -78,7 +80,15 @@ def probe(*, channel: float = 0.0, per_pair: int = 300, spread: float = 0.12, sc
         classes=(0, 1, 2),
         class_names=("airplane", "automobile", "bird"),
         mode="eval",
+        theory=channels(scale * corners, channel) if channel else None,
     )
+
+
+def channels(corners: NDArray[np.float64], channel: float) -> Channels:
+    """What a theory would say that knows how `probe` bends its mixtures."""
+    lam = np.linspace(0, 1, 11)
+    paths = [_mixed(np.tile(corners[i], (11, 1)), np.tile(corners[j], (11, 1)), lam, channel) for i, j in PAIRS]
+    return Channels(0.7, 0.01, 78.0, 0.12, corners.astype(np.float32), np.stack(paths).astype(np.float32))
 
 
 def _mixed(

@@ -149,6 +149,28 @@ def test_last_layer_of_several_runs_is_a_panel_each():
     assert "mixup" in texts(figure.axes[1])
 
 
+def test_last_layer_lays_the_theory_over_the_mixtures():
+    run = synthetic.run(mixup=True)
+    theory = run.probes[40].theory
+    figure = last_layer(run)
+    axes = figure.axes[0]
+    drawn = [line.get_xydata() for line in axes.lines if len(line.get_xydata()) == theory.different.shape[1]]
+    np.testing.assert_array_equal(drawn, theory.different)
+    rings = [dots.get_offsets() for dots in axes.collections if len(dots.get_offsets()) == 3]
+    assert any(np.array_equal(ring, theory.same) for ring in rings)
+    assert any("theory m = 0.7, λₕ = 0.01, off by 12%" in text for text in texts(axes))
+    assert "theory, best fit" in texts(figure.axes[-1])
+
+
+def test_last_layer_says_where_theory_is_but_a_convex_combination_and_says_nothing_where_there_is_none():
+    run = synthetic.run(mixup=True)
+    probe = run.probes[40]
+    convex = replace(run, probes={40: replace(probe, theory=replace(probe.theory, kappa=0.01))})
+    assert any("theory is convex, off by 12%" in text for text in texts(last_layer(convex).axes[0]))
+    without = last_layer(replace(run, probes={40: replace(probe, theory=None)}))
+    assert not any("theory" in text for axes in without.axes for text in texts(axes))
+
+
 def test_a_large_probe_is_one_bitmap_in_a_vector_file():
     large = replace(synthetic.run(), probes={0: synthetic.probe(per_pair=5000)})
     assert len(render(last_layer(large), "svg")) < 1_000_000
