@@ -69,17 +69,17 @@ class Measurer:
 
     def _features(self, split: Split, seconds: float) -> Generator[None, None, Tensor]:
         """(N, D) last-layer features of a split, in float32 on the device."""
-        batches, parts = iter(split.x.split(BATCH)), list[Tensor]()
+        batches, parts = split.batches(BATCH), list[Tensor]()
         while len(parts) * BATCH < len(split):
             with self._looking():
                 parts += self._forward(batches, seconds)
             yield
         return torch.cat(parts)
 
-    def _forward(self, batches: Iterator[Tensor], seconds: float) -> Iterator[Tensor]:
+    def _forward(self, batches: Iterator[tuple[Tensor, Tensor]], seconds: float) -> Iterator[Tensor]:
         """Features of the next batches, until there are no more or `seconds` are over; of one batch at least."""
         deadline = time.perf_counter() + seconds
-        for x_B in batches:
+        for x_B, _ in batches:
             yield self.network(self.data.normalize(x_B))[0].float()
             if time.perf_counter() > deadline:
                 return
@@ -93,7 +93,7 @@ class Measurer:
             with (
                 torch.no_grad(),
                 arithmetic("tf32" if precision == "tf32" else "ieee", self.spec.deterministic),
-                torch.autocast(self.data.mean.device.type, torch.bfloat16, enabled=precision == "bf16"),
+                torch.autocast(self.data.device.type, torch.bfloat16, enabled=precision == "bf16"),
             ):
                 yield
         finally:
@@ -121,7 +121,7 @@ class Measurer:
         return float(total / len(y_N))
 
     def _probe(self, wanted: Geometry, means_KD: Tensor) -> tuple[ArraySet, tuple[Metric, ...]]:
-        draws = mix.Draws.seeded(self.spec.seed, self.data.train.x.device, stream=PROBE_STREAM)
+        draws = mix.Draws.seeded(self.spec.seed, self.data.device, stream=PROBE_STREAM)
         probe, scalars = geometry.run_probe(self.network, self.data, wanted, means_KD.mean(0), means_KD, draws)
         return probe.to_set(), scalars
 

@@ -96,18 +96,24 @@ class Trainer:
         self.epoch, self.step = epoch, 0
         self.order_N = torch.randperm(len(self.data.train), generator=self.draws.device, device=self.device)
         self.sums = _Sums(torch.zeros(2, dtype=torch.float64, device=self.device))
+        self.batches = self._coming()
+
+    def _coming(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of `order_N` from `step` on; streamed data are read ahead of their use."""
+        size = self.spec.batch_size
+        return self.data.train.batches(size, self.order_N[self.step * size : self.steps * size])
 
     def advance(self, seconds: float) -> None:
         """Train on the epoch's next batches until it ends or `seconds` are over."""
         deadline = time.perf_counter() + seconds
         with arithmetic(deterministic=self.spec.deterministic):
             while self.step < self.steps and time.perf_counter() < deadline:
-                self._train_on(self.order_N[self.step * self.spec.batch_size :][: self.spec.batch_size])
+                self._train_on(*next(self.batches))
                 self.step += 1
 
-    def _train_on(self, index_B: Tensor) -> None:
-        x_B = self.augment(self.data.train.x[index_B], self.draws.device)
-        mixed = self.mix(self.data.normalize(x_B), self.data.train.y[index_B], len(self.data.classes), self.draws)
+    def _train_on(self, x_B: Tensor, y_B: Tensor) -> None:
+        x_B = self.data.normalize(self.augment(x_B, self.draws.device))
+        mixed = self.mix(x_B, y_B, len(self.data.classes), self.draws)
         self._set_rate()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
             h_BD, z_BK = self.network(mixed.x_B, mixed.blend)

@@ -1,4 +1,7 @@
-"""Every data set by its name: whole splits as tensors on the device, images as uint8, no loader processes."""
+"""Every data set by its name: batches on the device, images as uint8, no loader processes.
+
+What fits the device's memory lies there as a whole; what does not is streamed to it.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +10,13 @@ import torch
 
 from ncmix.datahome import DataHome
 from ncmix.datasets import digits, folder, gaussian, imagenet, public, subset
-from ncmix.datasets.base import Data, DataError, Split
+from ncmix.datasets.base import Data, DataError, Split, Whole
+from ncmix.datasets.placing import Chosen, placed
 from ncmix.datasets.raw import Raw, channel_statistics
 from ncmix.datasets.sizes import resized
 from ncmix.spec import Builtin, Dataset
 
-__all__ = ["DATASETS", "Data", "DataError", "Split", "load"]
+__all__ = ["DATASETS", "Data", "DataError", "Split", "Whole", "load"]
 
 
 def load(dataset: Dataset, home: DataHome, device: torch.device, seed: int) -> Data:
@@ -24,14 +28,16 @@ def load(dataset: Dataset, home: DataHome, device: torch.device, seed: int) -> D
         DataError: the data are missing, damaged, or do not fit the spec.
     """
     raw = DATASETS[dataset.kind](dataset, home)
-    mean, std = channel_statistics(raw.train.x)
-    train = subset.thin(dataset, raw.train, len(raw.classes), seed)
-    train = subset.mislabel(train, dataset.label_noise, len(raw.classes), seed)
-    return Data(_on(device, train), _on(device, raw.test), raw.classes, mean.to(device), std.to(device))
+    mean, std = raw.statistics or channel_statistics(raw.train.x)
+    splits = _chosen(dataset, raw, seed), Chosen(raw.test.x, None, raw.test.y)
+    train, test = placed(splits, device, raw.mapped, home.resident_bytes)
+    return Data(train, test, raw.classes, mean.to(device), std.to(device))
 
 
-def _on(device: torch.device, split: Split) -> Split:
-    return Split(split.x.to(device), split.y.to(device))
+def _chosen(dataset: Dataset, raw: Raw, seed: int) -> Chosen:
+    kept_N = subset.kept(dataset, raw.train.y, len(raw.classes), seed)
+    y_N = raw.train.y if kept_N is None else raw.train.y[kept_N]
+    return Chosen(raw.train.x, kept_N, subset.mislabelled(y_N, dataset.label_noise, len(raw.classes), seed))
 
 
 def _in_size(load: Callable[[Builtin, DataHome], Raw]) -> Callable[[Builtin, DataHome], Raw]:

@@ -6,7 +6,7 @@ Shapes: N samples, K classes, D vector dimension.
 import numpy as np
 
 from ncmix.datahome import DataHome
-from ncmix.datasets.base import Split
+from ncmix.datasets.base import Whole
 from ncmix.datasets.raw import Raw, split_of
 from ncmix.spec import Gaussian
 
@@ -17,7 +17,7 @@ def load(dataset: Gaussian, home: DataHome) -> Raw:
     mean_KD = generator.standard_normal((dataset.classes, dataset.dim), np.float32)
     mean_KD *= dataset.separation / np.linalg.norm(mean_KD, axis=1, keepdims=True)
 
-    def around(per_class: int) -> Split:
+    def around(per_class: int) -> Whole:
         y_N = np.repeat(np.arange(dataset.classes), per_class)
         x_ND = generator.standard_normal((len(y_N), dataset.dim), np.float32)
         x_ND += mean_KD[y_N]

@@ -1,10 +1,10 @@
-"""Picture files of any format to one uint8 array, on all cores, with every picture that cannot be used named.
+"""Picture files of any format to uint8 pixels, on all cores, with every picture that cannot be used named.
 
 Shapes: N pictures, C channels, H height, W width, S the wanted height and width.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ncmix import memory
 from ncmix.datasets.base import DataError
 
 _GRAY = frozenset({"1", "L", "LA", "La"})
@@ -24,28 +25,46 @@ class _UnusableError(Exception):
     """Why one picture cannot be used, in words that follow its name."""
 
 
-def decode(paths: Sequence[Path], image_size: int | None) -> NDArray[np.uint8]:
-    """All pictures as (N, C, H, W), C = 1 if all are gray and 3 otherwise; transparency is dropped.
+Put = Callable[[int, NDArray[np.uint8]], None]
+"""(i, pixels): keeps picture i, (3, H, W), or (H, W) for the same in every channel; called by several threads."""
+
+
+def size_of(first: Path, image_size: int | None) -> tuple[int, int]:
+    """Height and width of the decoded pictures: `image_size`, or those of the first one.
+
+    Raises:
+        DataError: the first one is corrupt.
+    """
+    if image_size is not None:
+        return image_size, image_size
+    try:
+        with Image.open(first) as picture:
+            return picture.height, picture.width
+    except Exception as error:
+        raise DataError(_listed([f"{first} {_unreadable(error)}"])) from error
+
+
+def decode(paths: Sequence[Path], image_size: int | None, put: Put) -> bool:
+    """Decode every picture, `put` it, and say whether all are gray; transparency is dropped.
 
     With `image_size` S the shorter side is resized to S (bilinear, antialiased) and the centre S×S cut out; without,
     all pictures must have one size.
 
     Raises:
         DataError: pictures are corrupt, of different sizes, or have more than 8 bits a channel; the first are named.
-            Or all of them together are larger than this machine's memory.
     """
-    width, height = (image_size, image_size) if image_size else _size_of(paths[0])
-    _check_room(len(paths), width, height)
-    x_N = np.empty((len(paths), 3, height, width), np.uint8)
+    size = size_of(paths[0], image_size)
     gray_N = np.zeros(len(paths), bool)
 
     def read(start: int) -> list[str]:
         problems = []
         for i in range(start, min(start + _AT_ONCE, len(paths))):
             try:
-                x_N[i], gray_N[i] = _pixels(paths[i], (width, height), image_size)
+                pixels, gray_N[i] = _pixels(paths[i], size, image_size)
             except _UnusableError as reason:
                 problems.append(f"{paths[i]} {reason}")
+            else:
+                put(i, pixels)
         return problems
 
     # Pillow decodes outside the interpreter's lock; beyond a few threads that lock is the limit.
@@ -53,33 +72,30 @@ def decode(paths: Sequence[Path], image_size: int | None) -> NDArray[np.uint8]:
         problems = [p for some in pool.map(read, range(0, len(paths), _AT_ONCE)) for p in some]
     if problems:
         raise DataError(_listed(problems))
-    return x_N[:, :1].copy() if gray_N.all() else x_N
+    return bool(gray_N.all())
 
 
-def _check_room(count: int, width: int, height: int) -> None:
-    if (needed := 3 * count * width * height) > (there := memory()):
+def in_memory(paths: Sequence[Path], image_size: int | None) -> NDArray[np.uint8]:
+    """All pictures as one array (N, C, H, W), C = 1 if all are gray and 3 otherwise.
+
+    Raises:
+        DataError: as `decode`, or all of them together are larger than the memory that is free.
+    """
+    height, width = size_of(paths[0], image_size)
+    if (needed := 3 * len(paths) * height * width) > (there := memory.available()):
         raise DataError(
-            f"{count} pictures of {width}×{height} pixels take {needed / 1e9:.1f} GB, and this machine has "
-            f"{there / 1e9:.1f} GB of memory; a smaller dataset.image_size needs less."
+            f"{len(paths)} pictures of {width}×{height} pixels take {needed / 1e9:.1f} GB, and {there / 1e9:.1f} GB of "
+            "memory are free; give them a data folder that can be written, with room for so much, or a smaller "
+            "dataset.image_size."
         )
-
-
-def memory() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    x_N = np.empty((len(paths), 3, height, width), np.uint8)
+    gray = decode(paths, image_size, x_N.__setitem__)
+    return x_N[:, :1].copy() if gray else x_N
 
 
 def _listed(problems: list[str]) -> str:
     more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
     return f"{len(problems)} picture(s) cannot be used: {'; '.join(problems[:_NAMED])}{more}."
-
-
-def _size_of(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except Exception as error:
-        raise DataError(_listed([f"{path} {_unreadable(error)}"])) from error
 
 
 def _pixels(path: Path, size: tuple[int, int], image_size: int | None) -> tuple[NDArray[np.uint8], bool]:
@@ -92,9 +108,9 @@ def _pixels(path: Path, size: tuple[int, int], image_size: int | None) -> tuple[
         with Image.open(path) as picture:
             if picture.mode.startswith(_DEEP):
                 raise _UnusableError(f"has more than 8 bits a channel (mode {picture.mode})")
-            if image_size is None and picture.size != size:
+            if image_size is None and (picture.height, picture.width) != size:
                 raise _UnusableError(
-                    f"is {picture.width}×{picture.height}, the first is {size[0]}×{size[1]} "
+                    f"is {picture.width}×{picture.height}, the first is {size[1]}×{size[0]} "
                     "(dataset.image_size brings all to one size)"
                 )
             gray = picture.mode in _GRAY

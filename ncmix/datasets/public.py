@@ -1,6 +1,5 @@
 """The public data sets that torchvision downloads, checks and reads: whole splits at once, no item by item."""
 
-import fcntl
 import hashlib
 import socket
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncmix.datahome import DataHome
-from ncmix.datasets.base import DataError, Split
+from ncmix.datasets.base import DataError, Whole
+from ncmix.datasets.locks import alone
 from ncmix.datasets.raw import Raw, split_of
 from ncmix.spec import Builtin
 
@@ -45,7 +45,7 @@ def load(dataset: Builtin, home: DataHome) -> Raw:
     with suppress(Exception):  # missing or damaged, and a damaged file can raise anything
         return _read(source, home.root)
     try:
-        with _alone(home.root), _no_endless_wait():
+        with alone(home.root / ".download.lock"), _no_endless_wait():
             for train in (True, False):
                 source.read(home.root, train, True)
         return _read(source, home.root)
@@ -59,20 +59,11 @@ def _read(source: _Source, root: Path) -> Raw:
     return Raw(_checked(x_train, y_train, classes), _checked(x_test, y_test, classes), classes)
 
 
-def _checked(x_N: NDArray[np.uint8], y_N: NDArray[np.integer], classes: tuple[str, ...]) -> Split:
+def _checked(x_N: NDArray[np.uint8], y_N: NDArray[np.integer], classes: tuple[str, ...]) -> Whole:
     # torchvision does not verify unpacked MNIST files.
     if len(x_N) != len(y_N) or len(y_N) == 0 or not 0 <= y_N.min() <= y_N.max() < len(classes):
         raise ValueError(f"{len(x_N)} images do not go with {len(y_N)} labels of {len(classes)} classes")
     return split_of(x_N, y_N)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Several workers share a data folder: one downloads, the others wait and find it done."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".download.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ncmix.datasets.base import Split
+from ncmix.datasets.base import Whole
 from ncmix.datasets.raw import Raw
 
 _BATCH = 1024
@@ -17,7 +17,7 @@ def resized(raw: Raw, image_size: int | None) -> Raw:
     """Both splits with pictures (N, C, S, S), bilinear and antialiased: Pillow's values, ±1. None leaves them alone."""
     if image_size is None or raw.train.x.shape[2:] == (image_size, image_size):
         return raw
-    train, test = (Split(_resized(split.x, image_size), split.y) for split in (raw.train, raw.test))
+    train, test = (Whole(_resized(split.x, image_size), split.y) for split in (raw.train, raw.test))
     return Raw(train, test, raw.classes)
 
 

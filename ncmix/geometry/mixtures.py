@@ -102,13 +102,13 @@ def sweep(
     In train mode the batches are random: their statistics are those of all pairs and λ together, as published.
     Whatever the network itself draws (dropout) is seeded by `host` too.
     """
-    device = data.train.x.device
+    device = data.device
     order = host.permutation(len(mixtures)) if network.training else np.arange(len(mixtures))
     left, right = torch.from_numpy(mixtures.left), torch.from_numpy(mixtures.right)
-    lam = torch.from_numpy(mixtures.lam.astype(np.float32)).view(-1, *(1,) * (data.train.x.ndim - 1))
+    lam = torch.from_numpy(mixtures.lam.astype(np.float32)).view(-1, *(1,) * len(data.shape))
     for places in np.array_split(order, -(-len(order) // _BATCH)):
         rows_B = torch.from_numpy(places)
-        one_B, other_B = (data.normalize(data.train.x[side[rows_B].to(device)]) for side in (left, right))
+        one_B, other_B = (data.normalize(data.train.rows(side[rows_B].to(device))) for side in (left, right))
         x_B = torch.lerp(other_B, one_B, lam[rows_B].to(device))
         with _own_generator(int(host.integers(2**63)), device) if network.training else nullcontext():
             h_BD, z_BK = network(x_B)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ncmix import geometry, theory
-from ncmix.datasets.base import Data, Split
+from ncmix.datasets.base import Data, Whole
 from ncmix.geometry.ufm import nearest_etf
 from ncmix.mix import Draws
 from ncmix.results import Probe
@@ -27,7 +27,7 @@ def vectors(per_class=40, noise=0.0, classes=CLASSES):
     """A data set whose inputs are the unit vector of their class, and noise."""
     y = torch.arange(per_class * classes) % classes
     x = torch.eye(classes)[y] + noise * torch.randn(len(y), classes, generator=torch.Generator().manual_seed(0))
-    split = Split(x, y)
+    split = Whole(x, y)
     return Data(split, split, NAMES[:classes], torch.zeros(1), torch.ones(1))
 
 
@@ -282,7 +282,7 @@ def test_the_same_draws_give_the_same_probe_and_others_another():
 def test_same_class_couples_are_two_images_if_there_are_two():
     for per_class, distinct in [(1, False), (2, True)]:
         x = torch.arange(CLASSES * per_class).float()[:, None] * torch.ones(1, CLASSES)
-        split = Split(x, torch.arange(CLASSES * per_class) % CLASSES)
+        split = Whole(x, torch.arange(CLASSES * per_class) % CLASSES)
         data = Data(split, split, NAMES, torch.zeros(1), torch.ones(1))
         network = Net(Normed())
         geometry.run_probe(network, data, Geometry(per_pair=50), x[0], x, Draws.seeded(0, torch.device("cpu")))
@@ -293,7 +293,7 @@ def test_same_class_couples_are_two_images_if_there_are_two():
 def test_images_are_normalised_and_mixed_before_the_network_sees_them():
     x = torch.zeros(10, 2, 3, 3, dtype=torch.uint8)
     x[:, 1] = torch.arange(10, dtype=torch.uint8)[:, None, None] * 20
-    split = Split(x, torch.arange(10) % CLASSES)
+    split = Whole(x, torch.arange(10) % CLASSES)
     data = Data(split, split, NAMES, torch.tensor([0.0, 90.0]), torch.tensor([1.0, 60.0]))
     seen = []
 
@@ -336,6 +336,6 @@ def test_classes_that_cannot_be_mixed_are_refused_in_a_sentence():
     with pytest.raises(geometry.GeometryError, match="class 7; the data have 0 to 4"):
         geometry.run_probe(Net(lambda x: x), data, Geometry(classes=(0, 1, 7)), means[0], means, draws)
     keep = data.train.y != 2
-    sparse = Data(Split(data.train.x[keep], data.train.y[keep]), data.test, NAMES, data.mean, data.std)
+    sparse = Data(Whole(data.train.x[keep], data.train.y[keep]), data.test, NAMES, data.mean, data.std)
     with pytest.raises(geometry.GeometryError, match=r"Class 2 \(c\) has no training sample"):
         geometry.run_probe(Net(lambda x: x), sparse, Geometry(), means[0], means, draws)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ncmix import datasets
+from ncmix import datasets, memory
 from ncmix.datahome import DataHome
-from ncmix.datasets import decoded, pictures
-from ncmix.datasets.pictures import decode
+from ncmix.datasets import cache
+from ncmix.datasets.pictures import in_memory
+from ncmix.datasets.raw import channel_statistics
 from ncmix.spec import ImageFolder, Imbalance
 
 
@@ -41,6 +42,11 @@ def load(home, **fields):
     return datasets.load(ImageFolder(name="pets", **fields), home, torch.device("cpu"), 0)
 
 
+def kept(home):
+    """The files of the cache; the lock beside them is hidden."""
+    return sorted(file for file in (home.root / "cache").iterdir() if not file.name.startswith("."))
+
+
 def pixels(path):
     return np.asarray(Image.open(path)).transpose(2, 0, 1)
 
@@ -64,11 +70,11 @@ def test_classes_are_folders_in_alphabetical_order(home):
 
 def test_pictures_are_decoded_once(home):
     first = load(home)
-    (cache,) = (home.root / "cache").iterdir()
+    before = [(file, file.stat().st_mtime_ns) for file in kept(home)]
     picture = home.folders["pets"] / "train" / "cat" / "0.png"
     rewrite_with_old_clock(picture, b"x" * picture.stat().st_size)  # would fail if it were read again
     again = load(home)
-    assert list((home.root / "cache").iterdir()) == [cache]
+    assert [(file, file.stat().st_mtime_ns) for file in kept(home)] == before
     assert torch.equal(again.train.x, first.train.x)
     assert torch.equal(again.test.y, first.test.y)
     assert again.classes == first.classes
@@ -88,7 +94,7 @@ def test_a_changed_folder_is_decoded_again(home, change, generator):
         case "removed":
             picture.unlink()
     load(home)
-    assert len(list((home.root / "cache").iterdir())) == 2
+    assert len(kept(home)) == 4
 
 
 def test_each_size_has_its_own_cache(home):
@@ -98,12 +104,53 @@ def test_each_size_has_its_own_cache(home):
 
 def test_a_damaged_cache_is_replaced(home):
     first = load(home)
-    (cache,) = (home.root / "cache").iterdir()
-    content = cache.read_bytes()
-    for damaged in (content[: len(content) // 2], content[:300] + b"?" + content[301:], b""):
-        cache.write_bytes(damaged)
-        assert torch.equal(load(home).train.x, first.train.x)
-        assert cache.read_bytes() == content
+    for file in kept(home):
+        content = file.read_bytes()
+        for damaged in (content[: len(content) // 2], content[:300] + b"?" + content[301:], b""):
+            file.write_bytes(damaged)
+            assert torch.equal(load(home).train.x, first.train.x)
+            assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("colours", [1, 3], ids=["gray", "colour"])
+def test_what_is_kept_on_disk_is_what_would_be_in_memory(home, generator, colours):
+    for picture in home.folders["pets"].rglob("*.png"):
+        save(picture, generator.integers(0, 256, (8, 10) if colours == 1 else (8, 10, 3), np.uint8))
+    fresh, again = load(home), load(home)
+    paths = sorted((home.folders["pets"] / "train").rglob("*.png"))
+    for data in (fresh, again):
+        assert data.shape == (colours, 8, 10)
+        assert np.array_equal(data.train.x.numpy(), in_memory(paths, None))
+        mean, std = channel_statistics(data.train.x)
+        assert torch.equal(data.mean, mean)
+        assert torch.equal(data.std, std)
+    assert np.load(kept(home)[0]).shape == (10, colours, 8, 10)
+
+
+def test_a_cache_is_used_where_nothing_can_be_written(home, monkeypatch):
+    load(home)
+    monkeypatch.setattr(cache, "alone", lambda _: pytest.fail("a lock is a file that is written"))
+    assert len(load(home).train) == 6
+
+
+def test_what_a_killed_process_left_is_overwritten(home):
+    load(home)
+    pixels_file, facts = kept(home)
+    whole = pixels_file.read_bytes()
+    facts.unlink()
+    pixels_file.rename(pixels_file.with_suffix(".part"))
+    pixels_file.with_suffix(".part").write_bytes(whole + whole)
+    assert len(load(home).train) == 6
+    assert kept(home) == [pixels_file, facts]
+    assert pixels_file.read_bytes() == whole
+
+
+def test_a_disk_without_room_is_known_before_a_picture_is_read(home, monkeypatch):
+    full = shutil.disk_usage(home.folders["pets"])._replace(free=2000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.warns(UserWarning, match="cannot be kept in .*and the disk has 0.0 GB free"):
+        assert len(load(home).train) == 6
+    assert kept(home) == []
 
 
 def test_without_a_place_for_the_cache_the_data_still_load(home):
@@ -120,7 +167,7 @@ def test_two_loading_at_once_leave_one_whole_cache(home):
     for thread in threads:
         thread.join()
     assert all(torch.equal(f.train.x, found[0].train.x) for f in found)
-    assert len(list((home.root / "cache").iterdir())) == 1
+    assert len(kept(home)) == 2
 
 
 def test_pictures_of_different_sizes_are_named_unless_a_size_is_given(home, generator):
@@ -133,7 +180,7 @@ def test_pictures_of_different_sizes_are_named_unless_a_size_is_given(home, gene
 def test_the_shorter_side_is_resized_and_the_centre_kept(tmp_path):
     stripes = np.repeat(np.array([0, 100, 200], np.uint8), (8, 16, 8))
     wide = save(tmp_path / "wide.png", np.tile(stripes, (16, 1)))
-    x_N = decode([wide, save(tmp_path / "high.png", np.tile(stripes, (16, 1)).T.copy())], 8)
+    x_N = in_memory([wide, save(tmp_path / "high.png", np.tile(stripes, (16, 1)).T.copy())], 8)
     assert x_N.shape == (2, 1, 8, 8)
     assert (x_N[:, :, 2:-2, 2:-2] == 100).all()
 
@@ -141,8 +188,8 @@ def test_the_shorter_side_is_resized_and_the_centre_kept(tmp_path):
 def test_gray_pictures_become_colour_unless_all_are_gray(tmp_path, generator):
     gray = save(tmp_path / "gray.png", generator.integers(0, 256, (4, 5), np.uint8))
     colour = save(tmp_path / "colour.png", generator.integers(0, 256, (4, 5, 3), np.uint8))
-    assert decode([gray, gray], None).shape == (2, 1, 4, 5)
-    x_N = decode([gray, colour], None)
+    assert in_memory([gray, gray], None).shape == (2, 1, 4, 5)
+    x_N = in_memory([gray, colour], None)
     assert x_N.shape == (2, 3, 4, 5)
     assert (x_N[0] == np.asarray(Image.open(gray))).all()
     assert np.array_equal(x_N[1], pixels(colour))
@@ -151,13 +198,13 @@ def test_gray_pictures_become_colour_unless_all_are_gray(tmp_path, generator):
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 def test_every_usual_pixel_format_is_read(tmp_path, mode):
     Image.new("RGB", (4, 4), (255, 255, 255)).convert(mode).save(tmp_path / "white.png")
-    assert (decode([tmp_path / "white.png"], None) == 255).all()
+    assert (in_memory([tmp_path / "white.png"], None) == 255).all()
 
 
 def test_sixteen_bits_are_refused_not_clipped(tmp_path):
     deep = save(tmp_path / "deep.png", np.full((4, 4), 40_000, np.uint16))
     with pytest.raises(datasets.DataError, match=r"deep.png has more than 8 bits a channel \(mode I;16\)"):
-        decode([deep], None)
+        in_memory([deep], None)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", "half"])
@@ -167,7 +214,7 @@ def test_a_corrupt_picture_is_named(home, place, content):
     picture.write_bytes(picture.read_bytes()[:150] if content == "half" else content)
     with pytest.raises(datasets.DataError, match=rf"1 picture\(s\) cannot be used: {picture} cannot be read"):
         load(home)
-    assert not (home.root / "cache").exists()
+    assert not (home.root / "cache").exists() or kept(home) == []
 
 
 def test_of_many_corrupt_pictures_the_first_are_named(tmp_path, generator):
@@ -176,14 +223,14 @@ def test_of_many_corrupt_pictures_the_first_are_named(tmp_path, generator):
     for path in paths[1:]:
         path.write_bytes(b"")
     with pytest.raises(datasets.DataError, match=r"299 .*001\.png .*002\.png .*003\.png .* and 296 more\.$"):
-        decode(paths, None)
+        in_memory(paths, None)
 
 
 def test_jpeg_is_read_too(tmp_path, generator):
     smooth = np.linspace(0, 255, 64 * 64, dtype=np.uint8).reshape(64, 64)
     picture = save(tmp_path / "smooth.jpg", np.stack([smooth] * 3, 2), quality=95)
-    assert np.abs(decode([picture], None)[0, 0].astype(int) - smooth).max() < 16
-    assert decode([picture], 8).shape == (1, 3, 8, 8)
+    assert np.abs(in_memory([picture], None)[0, 0].astype(int) - smooth).max() < 16
+    assert in_memory([picture], 8).shape == (1, 3, 8, 8)
 
 
 def test_hidden_files_and_loose_files_are_no_pictures(home):
@@ -242,15 +289,19 @@ def test_the_options_work_on_folders_too(home):
     assert pets.train.y.tolist() == [1, 1, 1, 0]
 
 
-def test_the_name_of_the_cache_begins_with_that_of_the_folder(home):
+def test_the_names_in_the_cache_begin_with_that_of_the_folder(home):
     load(home)
-    (cache,) = (home.root / "cache").iterdir()
-    assert cache.name.startswith("pets-")
-    assert decoded._recall(cache) is not None
+    assert [file.suffix for file in kept(home)] == [".npy", ".npz"]
+    assert all(file.name.startswith("pets-") for file in kept(home))
 
 
-def test_more_pictures_than_memory_holds_are_refused_before_any_is_read(home, monkeypatch):
-    monkeypatch.setattr(pictures, "memory", lambda: 2000)
-    with pytest.raises(datasets.DataError, match=r"10 pictures of 10×8 pixels take 0.0 GB, and this machine has"):
+def test_with_room_neither_on_disk_nor_in_memory_pictures_are_refused(home, monkeypatch):
+    home.root.write_text("a file where the folder should be")
+    monkeypatch.setattr(memory, "available", lambda: 2000)
+    with (
+        pytest.warns(UserWarning, match="cannot be kept"),
+        pytest.raises(datasets.DataError, match=r"10 pictures of 10×8 pixels take 0.0 GB, and 0.0 GB of memory are"),
+    ):
         load(home)
-    assert load(home, image_size=4).shape == (3, 4, 4)
+    with pytest.warns(UserWarning, match="cannot be kept"):
+        assert load(home, image_size=4).shape == (3, 4, 4)
