@@ -5,7 +5,7 @@ Shapes: B batch, K classes, N boxes (1 or B); x_B is (B, …), y_B holds class i
 Nothing here waits for the device: λ, boxes and the place in the network are drawn on the host, partners on the device.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,15 @@ class Draws:
         host, tensors = np.random.SeedSequence(seed, spawn_key=(stream,)).spawn(2)
         state = int(tensors.generate_state(1, np.uint64)[0])
         return cls(np.random.default_rng(host), torch.Generator(device).manual_seed(state))
+
+    def state(self) -> dict[str, Any]:
+        """Where both generators are in their streams."""
+        return {"host": self.host.bit_generator.state, "device": self.device.get_state()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; the device must be of the same kind."""
+        self.host.bit_generator.state = state["host"]
+        self.device.set_state(state["device"])
 
 
 @dataclass(frozen=True)

@@ -97,16 +97,8 @@ def _constant(schedule: Constant, epochs: int, steps_per_epoch: int, step: int) 
 
 
 def _multistep(schedule: MultiStep, epochs: int, steps_per_epoch: int, step: int) -> float:
-    passed = sum(step // steps_per_epoch >= _epoch_of(m, epochs) for m in schedule.milestones)
+    passed = sum(step // steps_per_epoch >= epoch for epoch in schedule.at(epochs))
     return schedule.gamma**passed
-
-
-def _epoch_of(milestone: float, epochs: int) -> int:
-    """Epochs done when the rate changes: shares are rounded down, but the first epoch always has the full rate."""
-    if isinstance(milestone, int):
-        return milestone
-    # 0.29 · 100 is 28.999999999999996 in floating point and means 29.
-    return max(1, math.floor(milestone * epochs + 1e-9))
 
 
 def _cosine(schedule: Cosine, epochs: int, steps_per_epoch: int, step: int) -> float:

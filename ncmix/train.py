@@ -1,4 +1,5 @@
-"""Trains one experiment and yields what it measures: no sessions, loggers or callbacks; to cancel is to stop iterating.
+"""Trains one experiment and yields what it measures: no sessions, loggers or callbacks; to cancel is to stop iterating,
+and to be able to go on later is to take a checkpoint between two items.
 
 Shapes: B batch, N samples, K classes, D feature dimension.
 """
@@ -7,11 +8,13 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ncmix import augment, datasets, losses, mix, models, optim
+from ncmix.checkpoint import Checkpoint, CheckpointError
 from ncmix.datahome import DataHome
 from ncmix.datasets.base import Data, DataError
 from ncmix.losses import Outputs
@@ -24,33 +27,67 @@ from ncmix.spec import Spec
 TICK_SECONDS = 0.25
 
 
-def run(spec: Spec, device: str | None = None, home: DataHome | None = None) -> Iterator[Tick | Snapshot]:
+def run(
+    spec: Spec, device: str | None = None, home: DataHome | None = None, resume: Checkpoint | None = None
+) -> "Training":
     """Train as `spec` says, on `device` (default: the spec's), with data from `home` (default: from the environment).
 
     Yields a Snapshot at the end of every epoch (epoch 0, the untrained network, only if it is to be measured), and
-    Ticks between them. On the CPU the same spec gives the same numbers bit for bit.
+    Ticks between them. On the CPU the same spec gives the same numbers bit for bit, also when it goes on from a
+    checkpoint of an earlier run: then what that had yielded is not yielded again.
 
     Raises:
+        CheckpointError: `resume` is of another run, or the spec extends a run and there is no `resume`.
         DataError: the data cannot be had, or do not fit the spec.
         DeviceError: there is no such device here.
         FloatingPointError: the training diverged.
     """
-    trainer = Trainer(spec, resolve_device(device or spec.device), home or DataHome.from_environment())
-    if 0 in spec.measured_epochs:
-        yield Snapshot(0, *(yield from _measured(trainer, 0)))
-    for epoch in range(1, spec.epochs + 1):
-        yield from _epoch(trainer, epoch)
+    return Training(spec, resolve_device(device or spec.device), home or DataHome.from_environment(), resume)
+
+
+class Training(Iterator[Tick | Snapshot]):
+    """A run under way: iterate over it. Between two items, `checkpoint` is all it needs to go on from there."""
+
+    def __init__(self, spec: Spec, device: torch.device, home: DataHome, resume: Checkpoint | None = None) -> None:
+        if resume:
+            resume.check(spec, device.type)
+        elif spec.extends:
+            raise CheckpointError(
+                f"{spec.title} goes on where run {spec.extends.key[:12]}… ended: name its checkpoint."
+            )
+        self.spec = spec
+        self._trainer: Trainer | None = None
+        self._items = self._train(device, home, resume)
+
+    def __next__(self) -> Tick | Snapshot:
+        return next(self._items)
+
+    def checkpoint(self) -> Checkpoint:
+        """What `run` can resume from. Its tensors are the training's own: write it before the next item is taken."""
+        if self._trainer is None:
+            raise RuntimeError("The training has not begun: take its first item before a checkpoint.")
+        return self._trainer.checkpoint()
+
+    def _train(self, device: torch.device, home: DataHome, resume: Checkpoint | None) -> Iterator[Tick | Snapshot]:
+        self._trainer = trainer = Trainer(self.spec, device, home)
+        if resume:
+            trainer.load_state(resume)
+        if trainer.untrained and 0 in self.spec.measured_epochs:
+            yield Snapshot(0, *(yield from _measured(trainer, 0)))
+        for epoch in range(trainer.done + 1, self.spec.epochs + 1):
+            yield from _epoch(trainer, epoch)
 
 
 def _epoch(trainer: "Trainer", epoch: int) -> Iterator[Tick | Snapshot]:
-    start = time.perf_counter()
-    trainer.begin(epoch)
+    if trainer.epoch != epoch:  # else it was resumed in its midst
+        trainer.begin(epoch)
     while trainer.step < trainer.steps:
         trainer.advance(TICK_SECONDS)
         yield Tick(epoch, trainer.step, trainer.steps)
     running = trainer.running()
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - trainer.began
     measured, sets = yield from _measured(trainer, epoch)
+    trainer.done = epoch
     yield Snapshot(epoch, running + measured, sets, seconds)
 
 
@@ -88,12 +125,19 @@ class Trainer:
         self.loss = losses.build(spec.loss)
         self.optimizer = optim.build(spec.optimizer, self.network.parameters())
         self.measurer = Measurer(spec, self.data, self.network, self.loss)
-        self.epoch, self.step = 0, self.steps
+        self.rate = spec.optimizer.lr
+        # `done` epochs are over and yielded; `epoch`, if it is the next one, is under way and `step` batches old.
+        self.done, self.epoch, self.step = 0, 0, self.steps
+
+    @property
+    def untrained(self) -> bool:
+        """Whether no batch was seen yet."""
+        return self.done == self.epoch == 0
 
     def begin(self, epoch: int) -> None:
         """Shuffle for `epoch`, counted from 1."""
         self.network.train()
-        self.epoch, self.step = epoch, 0
+        self.epoch, self.step, self.began = epoch, 0, time.perf_counter()
         self.order_N = torch.randperm(len(self.data.train), generator=self.draws.device, device=self.device)
         self.sums = _Sums(torch.zeros(2, dtype=torch.float64, device=self.device))
         self.batches = self._coming()
@@ -151,6 +195,43 @@ class Trainer:
             Metric("running", "accuracy", correct),
             Metric("running", "lr", self.rate),
         )
+
+    def checkpoint(self) -> Checkpoint:
+        """The run as it is between two batches; `load_state` of another trainer goes on from it."""
+        amid = self.epoch > self.done
+        state = {
+            "model": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "draws": self.draws.state(),
+            "amid": self._amid() if amid else None,
+        }
+        step = self.step if amid else 0
+        return Checkpoint(self.spec.key, self.spec.model_dump(mode="json"), self.device.type, self.done, step, state)
+
+    def _amid(self) -> dict[str, Any]:
+        """What an epoch under way has beside weights and generators: its order, its sums, its time."""
+        return {
+            "order": self.order_N,
+            "loss_correct": self.sums.loss_correct,
+            "samples": self.sums.samples,
+            "rate": self.rate,
+            "seconds": time.perf_counter() - self.began,
+        }
+
+    def load_state(self, checkpoint: Checkpoint) -> None:
+        """Become the trainer that this checkpoint was taken of."""
+        state = checkpoint.state
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.done = self.epoch = checkpoint.epoch
+        if amid := state["amid"]:
+            self.begin(checkpoint.epoch + 1)
+            self.step, self.rate = checkpoint.step, amid["rate"]
+            self.began -= amid["seconds"]
+            self.order_N = amid["order"].to(self.device)
+            self.sums = _Sums(amid["loss_correct"].to(self.device), amid["samples"])
+        # Last: to begin an epoch draws its order.
+        self.draws.load_state(state["draws"])
 
 
 def _steps(data: Data, batch_size: int) -> int:

@@ -6,27 +6,38 @@ import platform
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from functools import partial
 
 import torch
 from sqlalchemy.exc import DBAPIError
 
+from ncmix.checkpoint import CheckpointError
 from ncmix.datasets.base import DataError
 from ncmix.errors import NcmixError
 from ncmix.jobs import queries, recording
 from ncmix.jobs.database import Database, patiently
 from ncmix.jobs.settings import Settings
-from ncmix.jobs.states import Lease, LeaseLostError, Reason
-from ncmix.numerics import DeviceError, leave_a_core_free
+from ncmix.jobs.states import Lease, LeaseLostError, Reason, ReasonCode
+from ncmix.numerics import DeviceError, leave_a_core_free, resolve_device
 from ncmix.results import Snapshot, Tick
 from ncmix.spec import Spec, SpecError, parse
-from ncmix.train import run
+from ncmix.train import Training, run
+from worker.keeping import Keeper
 from worker.outcome import Outcome
 from worker.supervise import Timer
 
 _LOG = logging.getLogger("runner")
 _PROGRESS_SECONDS = 1.0
+
+# Errors whose message says it all.
+_CODES: tuple[tuple[type[Exception], ReasonCode], ...] = (
+    (CheckpointError, "checkpoint_missing"),
+    (DataError, "data_missing"),
+    (DeviceError, "device_missing"),
+    (SpecError, "spec_invalid"),
+    (FloatingPointError, "diverged"),
+    (NcmixError, "error"),
+)
 
 
 def train(lease: Lease, stop: threading.Event) -> Outcome:
@@ -41,9 +52,11 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
     try:
         spec = _spec(database, lease)
         leave_a_core_free()
-        device = settings.device if spec.device == "auto" else spec.device
+        device = resolve_device(settings.device if spec.device == "auto" else spec.device)
         _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
-        return Recorder(database, lease, settings, spec.epochs).consume(run(spec, device, settings.data), stop)
+        keeper = Keeper(database, lease, settings)
+        training = run(spec, str(device), settings.data, keeper.begin(spec, device.type))
+        return Recorder(database, lease, settings, keeper).consume(training, stop)
     except (LeaseLostError, DBAPIError):
         raise
     except Exception as error:
@@ -57,24 +70,31 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
 
 
 class Recorder:
-    """Puts epochs on record as they come, and progress at most once a second."""
+    """Puts epochs on record as they come, progress at most once a second; `keeper` takes the checkpoints."""
 
-    def __init__(self, database: Database, lease: Lease, settings: Settings, epochs: int) -> None:
-        self._database, self._lease, self._epochs = database, lease, epochs
+    def __init__(self, database: Database, lease: Lease, settings: Settings, keeper: Keeper) -> None:
+        self._database, self._lease, self._keeper = database, lease, keeper
         self._patience = settings.lease_seconds
         self._progress = Timer(_PROGRESS_SECONDS)
 
-    def consume(self, items: Iterator[Tick | Snapshot], stop: threading.Event) -> Outcome:
-        """Take every item until the end, or until `stop` is set."""
-        for item in items:
+    def consume(self, training: Training, stop: threading.Event) -> Outcome:
+        """Take every item until the end, or until `stop` is set: then what was done so far is in a checkpoint."""
+        for item in training:
             match item:
+                case Snapshot(epoch=training.spec.epochs):
+                    self._record(item)
+                    break
                 case Snapshot():
                     self._record(item)
                 case Tick() if self._progress.due():
                     self._say(item)
-            if stop.is_set() and not (isinstance(item, Snapshot) and item.epoch == self._epochs):
+            if stop.is_set():
+                self._keeper.take(training)
                 _LOG.info("stopped in epoch %d", item.epoch)
                 return Outcome("stopped")
+            self._keeper.consider(training, epoch_ends=isinstance(item, Snapshot))
+        # A longer run may go on from here one day.
+        self._keeper.take(training, keep=1)
         return Outcome("finished")
 
     def _record(self, snapshot: Snapshot) -> None:
@@ -95,22 +115,14 @@ def reason_of(error: Exception) -> Reason:
     """The machine-readable reason for an error of the training, and the sentence it came with."""
     sentence = str(error) or type(error).__name__
     match error:
-        case DataError():
-            return Reason("data_missing", sentence)
-        case DeviceError():
-            return Reason("device_missing", sentence)
-        case SpecError():
-            return Reason("spec_invalid", sentence)
-        case FloatingPointError():
-            return Reason("diverged", sentence)
         case torch.OutOfMemoryError() | MemoryError():
             return Reason("oom", f"Memory ran out: {sentence.splitlines()[0]}")
-        case OSError(errno=errno.ENOSPC):
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return Reason("disk_full", f"The disk is full: {sentence}")
-        case NcmixError():
-            return Reason("error", sentence)
-        case _:
-            return Reason("error", f"The training failed: {type(error).__name__}: {sentence}")
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return Reason(code, sentence)
+    return Reason("error", f"The training failed: {type(error).__name__}: {sentence}")
 
 
 def _spec(database: Database, lease: Lease) -> Spec:

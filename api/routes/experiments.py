@@ -9,7 +9,7 @@ from api import models, problems
 from api.bodies import SPEC_IN_OPENAPI, PostedSpec
 from api.context import Context, Service
 from api.parameters import ExperimentId, Listing, Submit
-from ncmix.jobs import lifecycle, queries
+from ncmix.jobs import checkpoints, lifecycle, queries
 from ncmix.jobs.lifecycle import Submitted
 from ncmix.jobs.queue import queue_of
 from ncmix.spec import ImageFolder, Problem, Spec
@@ -67,6 +67,7 @@ def delete_experiment(experiment_id: ExperimentId, service: Service) -> None:
     """Remove an experiment and everything recorded of it; one that is running must be cancelled first."""
     with service.database.transaction() as session:
         lifecycle.delete(session, experiment_id)
+    checkpoints.forget(service.settings.checkpoint_dir, experiment_id)
 
 
 @router.post("/{id}/cancel", status_code=202, responses=problems.responses(404, 409, 503))

@@ -31,7 +31,7 @@ from ncmix.jobs.database import now
 from ncmix.jobs.fencing import add_event, clock, held, is_held, locked, storable
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import HELD, MOVES, Claim, Lease, LeaseLostError, NotAllowedError, Reason, State
-from ncmix.jobs.tables import Experiment, ExperimentTag, FeatureSet, MetricValue
+from ncmix.jobs.tables import Experiment, ExperimentTag
 from ncmix.spec import Spec
 
 BY_USER = Reason("cancelled_by_user", "It was cancelled by request.")
@@ -73,7 +73,7 @@ def submit(session: Session, spec: Spec, queue: str, *, rerun: bool = False) -> 
 def claim(session: Session, queues: Sequence[str], worker: str, settings: Settings) -> Claim | None:
     """Take the best queued experiment of these queues: by priority, then by age. None if nothing is queued.
 
-    There is no checkpoint to go on from: whatever an earlier start recorded is dropped here.
+    Where it goes on from is for the holder to find out: `checkpoints.begin` then drops what is later than that.
     """
     best = (
         select(Experiment.id)
@@ -100,7 +100,6 @@ def claim(session: Session, queues: Sequence[str], worker: str, settings: Settin
     )
     if taken is None:
         return None
-    _drop_results(session, taken)
     add_event(session, taken, "claimed", clock(session), {"attempt": taken.attempt, "worker": worker})
     return Claim(Lease(taken.id, taken.fence), taken.attempt, taken.spec)
 
@@ -233,14 +232,6 @@ def _insert(session: Session, spec: Spec, queue: str, repeat: int) -> Experiment
     add_event(session, experiment, "submitted", at, {})
     session.flush()
     return experiment
-
-
-def _drop_results(session: Session, experiment: Experiment) -> None:
-    session.execute(delete_from(MetricValue).where(MetricValue.experiment_id == experiment.id))
-    session.execute(delete_from(FeatureSet).where(FeatureSet.experiment_id == experiment.id))
-    experiment.epoch = experiment.step = experiment.steps = 0
-    experiment.epoch_seconds = None
-    experiment.latest = {}
 
 
 def _end(session: Session, lease: Lease, to: State, reason: Reason | None) -> State:

@@ -26,6 +26,7 @@ class Settings:
         database_url: SQLAlchemy's address of the record; SQLite under `home` unless set.
         broker_url: Kombu's address of the queue of hints; files under `home` unless set.
         data: where pictures lie.
+        checkpoint_dir: where checkpoints lie, the same folder for all workers and the API ($NCMIX_HOME/checkpoints).
         device: what a worker makes of `device: auto` in a spec.
         default_queue: the queue of specs with `device: auto`.
         lease_seconds: how long a worker owns an experiment without a sign of life.
@@ -43,6 +44,7 @@ class Settings:
     database_url: str = field(repr=False)  # with a password in it
     broker_url: str = field(repr=False)
     data: DataHome
+    checkpoint_dir: Path
     device: Device = "auto"
     default_queue: Queue = "cpu"
     lease_seconds: float = 60.0
@@ -68,6 +70,7 @@ class Settings:
             database_url=_database_url(secret(environment, "NCMIX_DATABASE_URL"), home),
             broker_url=_broker_url(secret(environment, "NCMIX_BROKER_URL")),
             data=_data(environment, home),
+            checkpoint_dir=Path(environment.get("NCMIX_CHECKPOINT_DIR") or home / "checkpoints").absolute(),
             device=_one_of(environment, "NCMIX_DEVICE", get_args(Device), cls.device),
             default_queue=_one_of(environment, "NCMIX_DEFAULT_QUEUE", get_args(Queue), cls.default_queue),
             lease_seconds=_seconds(environment, "NCMIX_LEASE_SECONDS", cls.lease_seconds),

@@ -26,6 +26,7 @@ MOVES: dict[State, frozenset[State]] = {
 
 ReasonCode = Literal[
     "cancelled_by_user",
+    "checkpoint_missing",
     "crashed",
     "data_missing",
     "device_missing",

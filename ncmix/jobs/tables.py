@@ -180,6 +180,23 @@ class FeatureChunk(Base):
     data: Mapped[bytes]
 
 
+class CheckpointFile(Base):
+    """A checkpoint that is on the disk: of the state after `epoch` epochs and `step` batches of the next.
+
+    `path` is relative to the store, NCMIX_CHECKPOINT_DIR, `size` in bytes; both and `sha256` are those of the file.
+    """
+
+    __tablename__ = "checkpoint"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiment.id", ondelete="CASCADE"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sha256: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+    path: Mapped[str] = mapped_column(String(255))
+    created: Mapped[float]
+
+
 class Event(Base):
     """Something that happened to an experiment, and the state it was in afterwards. Never changed, only added."""
 

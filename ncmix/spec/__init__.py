@@ -13,7 +13,8 @@ from ncmix.spec.data import (
     facts,
 )
 from ncmix.spec.descent import Adam, AdamW, Constant, Cosine, MultiStep, Optimizer, Schedule, Sgd
-from ncmix.spec.experiment import BESIDE, Limits, Spec
+from ncmix.spec.experiment import BESIDE, Extends, Limits, Spec
+from ncmix.spec.extending import CHANGEABLE, differing, extended
 from ncmix.spec.measuring import PAPYAN, Every, Features, Geometry, Measure
 from ncmix.spec.network import (
     ConvNet,
@@ -51,6 +52,7 @@ VOCABULARY: dict[str, dict[str, type[Part]]] = {
 
 __all__ = [
     "BESIDE",
+    "CHANGEABLE",
     "FACTS",
     "PAPYAN",
     "VOCABULARY",
@@ -65,6 +67,7 @@ __all__ = [
     "DenseNet",
     "EtfHead",
     "Every",
+    "Extends",
     "Facts",
     "Features",
     "Gaussian",
@@ -103,7 +106,9 @@ __all__ = [
     "WideResNet",
     "assign",
     "class_sizes",
+    "differing",
     "expand_shorthand",
+    "extended",
     "facts",
     "kinds",
     "override",

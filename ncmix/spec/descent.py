@@ -1,5 +1,6 @@
 """How the weights move: the optimizer and the learning rate over the epochs."""
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -69,6 +70,11 @@ class MultiStep(Part):
     milestones: Annotated[tuple[Milestone, ...], listed] = (0.333, 0.667)
     gamma: Annotated[float, Field(gt=0)] = 0.1
     warmup_epochs: Warmup = 0
+
+    def at(self, epochs: int) -> tuple[int, ...]:
+        """The epochs done when the rate changes in a run of `epochs`: shares are rounded down, but never to zero."""
+        # 0.29 · 100 is 28.999999999999996 in floating point and means 29.
+        return tuple(m if isinstance(m, int) else max(1, math.floor(m * epochs + 1e-9)) for m in self.milestones)
 
 
 class Cosine(Part):

@@ -27,6 +27,13 @@ class Limits(Part):
     wall_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
 
 
+class Extends(Part):
+    """The parent: a run begins where the run of the spec with this `key` was after its `epochs` epochs, its end."""
+
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    epochs: Annotated[int, Field(ge=1)]
+
+
 class Spec(Part):
     """One experiment. A part with variants is a union by `kind`; a string is short for `{kind: string}`."""
 
@@ -45,6 +52,7 @@ class Spec(Part):
     measure: Measure = Measure()
     features: Features = Features()
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    extends: Extends | None = None
 
     # One printable line: PostgreSQL takes no NUL, and a title no line break.
     name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
@@ -63,7 +71,9 @@ class Spec(Part):
     @property
     def key(self) -> str:
         """SHA-256 of the science in the spec: equal specs, equal keys, whatever their names, tags or priority."""
-        science = self.model_dump(mode="json", exclude=set(BESIDE))
+        # A run that extends none has the key it had before there were extensions.
+        without = BESIDE if self.extends else BESIDE | {"extends"}
+        science = self.model_dump(mode="json", exclude=set(without))
         return hashlib.sha256(json.dumps(science, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @property
@@ -85,6 +95,8 @@ Misfit = tuple[str, str]
 def _epoch_misfits(spec: Spec) -> Iterator[Misfit]:
     if past := [e for e in spec.measured_epochs if e > spec.epochs]:
         yield "measure.epochs", f"epoch {past[0]} lies past the end; allowed are 0 to {spec.epochs}"
+    if spec.extends and spec.extends.epochs >= spec.epochs:
+        yield "epochs", f"{spec.epochs} does not go past the run it extends; allowed is more than {spec.extends.epochs}"
     if spec.schedule.warmup_epochs > spec.epochs:
         warmup = spec.schedule.warmup_epochs
         yield "schedule.warmup_epochs", f"{warmup} is longer than the run; allowed are 0 to {spec.epochs}"

@@ -127,18 +127,6 @@ class TestClaiming:
             thread.join(30)
         assert sorted(t is None for t in taken) == [False] + [True] * 7
 
-    def test_drops_what_an_earlier_start_recorded(self, database: Database, settings: Settings) -> None:
-        experiment = submit(database, toy())
-        first = claim(database, settings)
-        recording.record(database, first.lease, snapshot(1))
-        with database.transaction() as session:
-            lifecycle.crash(session, first.lease, KILLED, settings)
-        rested(database, experiment.id)
-        claim(database, settings)
-        with database.reading() as session:
-            row, rows = queries.get(session, experiment.id), queries.metrics(session, experiment.id)
-        assert (row.epoch, row.latest, row.epoch_seconds, rows) == (0, {}, None, [])
-
 
 class TestTheLease:
     """Whoever holds the newest fence writes; everybody else gets LeaseLostError and has changed nothing."""
