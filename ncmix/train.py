@@ -229,6 +229,7 @@ class Trainer:
             self.step, self.rate = checkpoint.step, amid["rate"]
             self.began -= amid["seconds"]
             self.order_N = amid["order"].to(self.device)
+            self.batches = self._coming()
             self.sums = _Sums(amid["loss_correct"].to(self.device), amid["samples"])
         # Last: to begin an epoch draws its order.
         self.draws.load_state(state["draws"])
