@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ncmix import augment, datasets, losses, mix, models, optim
+from ncmix import accelerate, augment, datasets, losses, mix, models, optim
+from ncmix.accelerate import Forward
 from ncmix.checkpoint import Checkpoint, CheckpointError
 from ncmix.datahome import DataHome
 from ncmix.datasets.base import Data, DataError
 from ncmix.losses import Outputs
 from ncmix.measure import Measured, Measurer
+from ncmix.mix import Mixed
 from ncmix.numerics import arithmetic, resolve_device
 from ncmix.results import Metric, Snapshot, Tick
 from ncmix.spec import Spec
@@ -124,6 +126,8 @@ class Trainer:
         self.mix = mix.build(spec.mix, self.network.places)
         self.loss = losses.build(spec.loss)
         self.optimizer = optim.build(spec.optimizer, self.network.parameters())
+        mode = accelerate.mode(spec, device, spec.epochs * self.steps)
+        self.accelerated = accelerate.build(self.network, mode)
         self.measurer = Measurer(spec, self.data, self.network, self.loss)
         self.rate = spec.optimizer.lr
         # `done` epochs are over and yielded; `epoch`, if it is the next one, is under way and `step` batches old.
@@ -150,7 +154,7 @@ class Trainer:
     def advance(self, seconds: float) -> None:
         """Train on the epoch's next batches until it ends or `seconds` are over."""
         deadline = time.perf_counter() + seconds
-        with arithmetic(deterministic=self.spec.deterministic):
+        with arithmetic(deterministic=self.spec.deterministic, searching=True):
             while self.step < self.steps and time.perf_counter() < deadline:
                 self._train_on(*next(self.batches))
                 self.step += 1
@@ -158,14 +162,18 @@ class Trainer:
     def _train_on(self, x_B: Tensor, y_B: Tensor) -> None:
         x_B = self.data.normalize(self.augment(x_B, self.draws.device))
         mixed = self.mix(x_B, y_B, len(self.data.classes), self.draws)
+        loss_B, z_BK = self.accelerated(self._gradients, mixed)
         self._set_rate()
+        self.optimizer.step()
+        self._count(loss_B, z_BK, mixed.y_BK)
+
+    def _gradients(self, forward: Forward, mixed: Mixed) -> tuple[Tensor, Tensor]:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
-            h_BD, z_BK = self.network(mixed.x_B, mixed.blend)
+            h_BD, z_BK = forward(mixed.x_B, mixed.blend)
         loss_B = self.loss(Outputs(h_BD, z_BK, self.network.weight), mixed.y_BK)
         self.optimizer.zero_grad(set_to_none=True)
         loss_B.mean().backward()
-        self.optimizer.step()
-        self._count(loss_B.detach(), z_BK.detach(), mixed.y_BK)
+        return loss_B.detach(), z_BK.detach()
 
     def _set_rate(self) -> None:
         done = (self.epoch - 1) * self.steps + self.step

@@ -18,7 +18,7 @@ from ncmix.spec.parts import Part, listed
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=-]{0,63}$")]
 
 # What is beside the science: two specs that differ only here are the same experiment.
-BESIDE = frozenset({"name", "tags", "priority", "limits"})
+BESIDE = frozenset({"compile", "name", "tags", "priority", "limits"})
 
 
 class Limits(Part):
@@ -54,6 +54,8 @@ class Spec(Part):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     extends: Extends | None = None
 
+    # How the same computation is run: on a GPU, auto lets it be compiled and replayed. Not part of the key.
+    compile: Literal["auto", "off"] = "auto"
     # One printable line: PostgreSQL takes no NUL, and a title no line break.
     name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     tags: Annotated[tuple[Tag, ...], listed, Field(max_length=32)] = ()

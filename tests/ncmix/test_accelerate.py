@@ -1,0 +1,189 @@
+"""What only a GPU does, followed on the CPU: which batches are recorded, replayed or run plainly, and what if it fails.
+
+A recording on the CPU is the function itself, run again at every replay, with its results put where the first lay.
+"""
+
+import gc
+import logging
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ncmix import accelerate
+from ncmix.accelerate import Recorded
+from ncmix.datahome import DataHome
+from ncmix.results import Metric
+from ncmix.spec import parse
+from ncmix.train import Trainer, run
+
+HOME = DataHome(Path("unused"))
+CPU = torch.device("cpu")
+
+# 165 samples: twenty batches of eight, and one of five, an epoch.
+FIELDS: dict[str, Any] = {
+    "dataset": {"kind": "gaussian", "classes": 3, "dim": 8, "train_per_class": 55, "test_per_class": 10},
+    "model": {"kind": "mlp", "hidden": [16]}, "optimizer": {"kind": "sgd", "lr": 0.05},
+    "epochs": 2, "batch_size": 8, "device": "cpu", "measure": {"epochs": "last", "geometry": None},
+}  # fmt: skip
+
+
+class Recorder:
+    """Counts recordings and replays."""
+
+    def __init__(self, network):
+        self.network, self.recordings, self.replays = network, 0, 0
+
+    def __call__(self, function):
+        self.recordings += 1
+        filled = function()
+        grads = [p.grad for p in self.network.parameters()]
+
+        def replay():
+            self.replays += 1
+            fresh = function()
+            for old, new in zip(filled, fresh, strict=True):
+                old.copy_(new)
+            for old, p in zip(grads, self.network.parameters(), strict=True):
+                if old is not None:
+                    old.copy_(p.grad)
+
+        return replay, filled
+
+
+def trainer(recorder=None, compiled=None, **fields):
+    """A trainer that records; `recorder` is made of its network."""
+    made = Trainer(parse({**FIELDS, **fields}), CPU, HOME)
+    if recorder:
+        made.recorder = recorder(made.network)
+        made.accelerated = Recorded(made.network, (compiled or (lambda n: n))(made.network), made.recorder)
+    return made
+
+
+def trained(trainer) -> list[tuple[Metric, ...]]:
+    found = []
+    for epoch in range(1, trainer.spec.epochs + 1):
+        trainer.begin(epoch)
+        trainer.advance(60.0)
+        found.append(trainer.running())
+    return found
+
+
+@pytest.mark.parametrize("mix", ["none", "mixup", "cutmix", "regmixup", "label_only"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_recorded_training_is_the_plain_one(mix, optimizer):
+    pictures = {"dataset": {"kind": "digits", "per_class": 16}, "batch_size": 24} if mix == "cutmix" else {}
+    plain, recorded = (trainer(r, mix=mix, optimizer=optimizer, **pictures) for r in (None, Recorder))
+    assert trained(recorded) == trained(plain)
+    assert recorded.recorder.recordings == 1
+    assert all(
+        torch.equal(p, q) for p, q in zip(recorded.network.parameters(), plain.network.parameters(), strict=True)
+    )
+
+
+def test_only_whole_batches_after_the_first_few_are_replayed():
+    recorded = trainer(Recorder)
+    trained(recorded)
+    assert recorded.steps == 21
+    assert recorded.recorder.replays == 2 * 20 - 5
+
+
+def test_parameters_without_a_gradient_keep_none():
+    recorded = trainer(Recorder, loss="supcon")
+    assert trained(recorded) == trained(trainer(loss="supcon"))
+    assert recorded.network.weight.grad is None
+
+
+def test_what_is_blended_within_the_network_is_never_recorded():
+    recorded = trainer(Recorder, mix="manifold_mixup")
+    assert trained(recorded) == trained(trainer(mix="manifold_mixup"))
+    assert recorded.recorder.recordings == 0
+
+
+def test_a_recording_that_fails_leaves_the_plain_training_and_says_so(caplog):
+    def refuses(network):
+        def recorder(function):
+            raise RuntimeError("operation not permitted when stream is capturing\nand much more")
+
+        return recorder
+
+    with caplog.at_level(logging.WARNING):
+        assert trained(trainer(refuses)) == trained(trainer())
+    (said,) = caplog.messages
+    assert said == (
+        "Training goes on without compiling: RuntimeError: operation not permitted when stream is capturing"
+    )
+
+
+def test_too_little_memory_is_not_taken_for_a_failure():
+    def full(network):
+        def recorder(function):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        return recorder
+
+    with pytest.raises(torch.OutOfMemoryError):
+        trained(trainer(full))
+
+
+def test_a_compiled_network_trains_alike():
+    torch.compiler.reset()
+    compiled = trainer(Recorder, lambda network: torch.compile(network, dynamic=False, backend="aot_eager"))
+    for one, other in zip(trained(compiled), trained(trainer()), strict=True):
+        assert [m.value for m in one] == pytest.approx([m.value for m in other], rel=1e-5)
+
+
+def test_a_compiler_that_fails_does_too(caplog):
+    def broken(graph, inputs):
+        raise RuntimeError("no C compiler found")
+
+    torch.compiler.reset()
+    with caplog.at_level(logging.WARNING):
+        found = trained(trainer(Recorder, lambda network: torch.compile(network, dynamic=False, backend=broken)))
+    assert found == trained(trainer())
+    assert any("Training goes on without compiling" in m for m in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("fields", "device", "steps", "mode"),
+    [
+        ({}, "cpu", 10**6, "plain"),
+        ({}, "cuda", 10**6, "compiled"),
+        ({}, "cuda", 1000, "graph"),
+        ({"deterministic": True}, "cuda", 10**6, "graph"),
+        ({"compile": "off"}, "cuda", 10**6, "plain"),
+    ],
+)
+def test_the_device_and_the_length_of_a_run_decide(fields, device, steps, mode):
+    assert accelerate.mode(parse({**FIELDS, **fields}), torch.device(device), steps) == mode
+
+
+def test_how_it_is_run_is_not_part_of_the_experiment():
+    assert parse({**FIELDS, "compile": "off"}).key == parse(FIELDS).key
+
+
+def test_a_trainer_goes_with_its_last_reference():
+    """Not with the garbage collector's next visit: it holds the data and a device's memory."""
+    made = trainer()
+    trained(made)
+    alive = weakref.ref(made)
+    gc.disable()
+    try:
+        del made
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mix", ["none", "mixup"])
+def test_on_a_gpu_graphs_give_the_plain_training(mix):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    fields = {**FIELDS, "device": "cuda", "deterministic": True, "mix": mix}
+    auto, off = (list(run(parse({**fields, "compile": c}), home=HOME))[-1] for c in ("auto", "off"))
+    for one, other in zip(auto.metrics, off.metrics, strict=True):
+        assert (one.split, one.name) == (other.split, other.name)
+        assert one.value == pytest.approx(other.value, rel=1e-4)
