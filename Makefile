@@ -36,6 +36,24 @@ check: install  ## format, lint, types, import contracts
 test: install  ## every test; starts the servers it needs from this machine's binaries
 	$(BIN)/pytest
 
+.PHONY: bench-train
+bench-train: install  ## images/s of our step, our loop and a plain PyTorch loop
+	$(BIN)/python -m benchmarks.training
+
+.PHONY: bench-gpu
+bench-gpu: install  ## all that only a GPU can tell, in eight minutes; DATA=folder for real pictures
+	$(BIN)/python -m benchmarks.gpu $(if $(DATA),--data $(DATA))
+
+.PHONY: bench-slots
+bench-slots: install  ## how many small experiments at once on a GPU train the most
+	$(BIN)/python -m benchmarks.slots
+
+.PHONY: bench-packages
+bench-packages: install  ## what bench-gpu needs beside torch, for a machine with Python 3.12 that reaches no index
+	@mkdir -p build
+	$(BIN)/uv pip freeze -q | grep -E '^(pydantic|pydantic-core|annotated-types|typing-inspection|typing-extensions)==' > build/bench-packages.txt
+	$(BIN)/uv pip install -q --target build/bench-packages --python-version 3.12 --python-platform x86_64-manylinux_2_28 --no-deps --only-binary :all: -r build/bench-packages.txt
+
 .PHONY: lock
 lock: install  ## resolve the newest versions into the hash-locked files
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements.lock

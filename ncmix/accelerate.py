@@ -70,7 +70,7 @@ def record(function: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
 
 
 class Recorded:
-    """Replays one recording for all batches of the first batch's shape; the others run kernel by kernel.
+    """Replays one recording for all batches of the usual shape; the last of an epoch may run kernel by kernel.
 
     Batches that are blended within the network do too: where that is changes with every step.
     """
@@ -101,7 +101,9 @@ class Recorded:
         return self._replayed(mixed)
 
     def _usual(self, mixed: Mixed) -> bool:
-        self._shape = self._shape or mixed.x_B.shape
+        """The largest batches are the usual ones; a run may be resumed at a small one."""
+        if self._shape is None or len(mixed.x_B) > self._shape[0]:
+            self._shape, self._batches, self._replay = mixed.x_B.shape, 0, None
         return mixed.x_B.shape == self._shape
 
     def _warm_up(self, gradients: Gradients, mixed: Mixed) -> Result:

@@ -114,9 +114,10 @@ class _Sums:
 class Trainer:
     """The moving parts of one run; `begin` an epoch, `advance` through its batches, read the `running` means."""
 
-    def __init__(self, spec: Spec, device: torch.device, home: DataHome) -> None:
+    def __init__(self, spec: Spec, device: torch.device, home: DataHome, data: Data | None = None) -> None:
+        """For `spec` on `device`, with `data` or, without, those that the spec names, from `home`."""
         self.spec, self.device = spec, device
-        self.data = datasets.load(spec.dataset, home, device, spec.seed)
+        self.data = data or datasets.load(spec.dataset, home, device, spec.seed)
         self.steps = _steps(self.data, spec.batch_size)
         self.draws = mix.Draws.seeded(spec.seed, device)
         network = models.build(spec.model, spec.head, self.data.shape, len(self.data.classes), spec.seed)
@@ -162,12 +163,13 @@ class Trainer:
     def _train_on(self, x_B: Tensor, y_B: Tensor) -> None:
         x_B = self.data.normalize(self.augment(x_B, self.draws.device))
         mixed = self.mix(x_B, y_B, len(self.data.classes), self.draws)
-        loss_B, z_BK = self.accelerated(self._gradients, mixed)
+        loss_B, z_BK = self.accelerated(self.gradients, mixed)
         self._set_rate()
         self.optimizer.step()
         self._count(loss_B, z_BK, mixed.y_BK)
 
-    def _gradients(self, forward: Forward, mixed: Mixed) -> tuple[Tensor, Tensor]:
+    def gradients(self, forward: Forward, mixed: Mixed) -> tuple[Tensor, Tensor]:
+        """New gradients of all parameters, left in them; the losses (B,) and logits (B, K) they came of."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
             h_BD, z_BK = forward(mixed.x_B, mixed.blend)
         loss_B = self.loss(Outputs(h_BD, z_BK, self.network.weight), mixed.y_BK)

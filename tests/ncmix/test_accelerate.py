@@ -6,6 +6,7 @@ A recording on the CPU is the function itself, run again at every replay, with i
 import gc
 import logging
 import weakref
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,22 @@ def test_only_whole_batches_after_the_first_few_are_replayed():
     trained(recorded)
     assert recorded.steps == 21
     assert recorded.recorder.replays == 2 * 20 - 5
+
+
+def test_a_run_resumed_at_its_small_batch_records_the_others():
+    first, resumed = trainer(), trainer(Recorder)
+    first.begin(1)
+    while first.step < first.steps - 1:
+        first._train_on(*next(first.batches))
+        first.step += 1
+    resumed.load_state(deepcopy(first.checkpoint()))  # on disk it would be a copy, too
+    for each in (first, resumed):
+        each.advance(60.0)
+        each.done = 1
+        each.begin(2)
+        each.advance(60.0)
+    assert resumed.running() == first.running()
+    assert resumed.recorder.replays == 20 - 5
 
 
 def test_parameters_without_a_gradient_keep_none():

@@ -1,0 +1,130 @@
+"""All that only a GPU can tell, in one command of less than eight minutes: `python -m benchmarks.gpu` (make bench-gpu).
+
+1. training: our bare step, our loop, a plain loop; ResNet-18 in bf16, batch 128 and 512, plain, as graphs, compiled;
+   from it the time that the 350 epochs of the preset papyan-ce would take;
+2. one measurement of 50,000 pictures against one forward pass over them;
+3. what `deterministic: true` costs;
+4. how many small experiments at once train the most.
+
+`--quick --device cpu` runs the same with tiny sizes. Every table is shown and written to build/bench/gpu.json as soon
+as it is there; what a section raises is a line in it, and the next one goes on.
+"""
+
+import argparse
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import measuring, report, slots, training
+from benchmarks.clock import interleaved, ratio
+from benchmarks.report import Table
+from benchmarks.subjects import Ours, pictures, spec
+from benchmarks.training import Case
+from ncmix.accelerate import Mode
+from ncmix.numerics import leave_a_core_free, resolve_device
+
+Section = Callable[[], Iterator[Table]]
+
+_EPOCHS, _IMAGES = 350, 50_000
+
+
+def _resnet(quick: bool) -> dict[str, Any]:
+    return {"kind": "resnet18", **({"width": 0.0625} if quick else {})}
+
+
+def cases(quick: bool) -> list[Case]:
+    """What is trained: every way to run ResNet-18 that the device has, the plain loop beside the first of each size."""
+    if quick:
+        plain = (("none", True), ("mixup", False))
+        return [Case(_resnet(quick), mix, 8, 2, "bf16", "plain", plain=also) for mix, also in plain]
+    modes: tuple[Mode, ...] = ("graph", "plain", "compiled")
+    erm = [
+        Case(_resnet(quick), "none", batch, 25_600 // batch, "bf16", mode, plain=mode == "graph")
+        for batch in (128, 512)
+        for mode in modes
+    ]
+    return [*erm, Case(_resnet(quick), "mixup", 128, 200, "bf16", "graph")]
+
+
+def trained(quick: bool, device: torch.device, folder: Path | None) -> Iterator[Table]:
+    """The table of training, and what follows from it for a published run."""
+    made = None
+    for made in training.table(cases(quick), device, 1 if quick else 3, 0 if quick else 4, folder):
+        yield made
+    if made:
+        loop = made.columns.index("b loop")
+        rows = [(" ".join(map(str, row[:4])), _EPOCHS * _IMAGES / float(row[loop] or 0) / 60) for row in made.rows]
+        yield Table(f"Minutes for {_EPOCHS} epochs of {_IMAGES} pictures without measuring", ("run", "minutes"), rows)
+
+
+def deterministic(quick: bool, device: torch.device) -> Iterator[Table]:
+    """Our loop with and without deterministic kernels only."""
+    batch, steps = (8, 2) if quick else (128, 200)
+    data = pictures(batch * steps, device, None)
+    runs = {
+        name: Ours(
+            spec(model=_resnet(quick), batch_size=batch, precision="bf16", deterministic=name == "true"),
+            device,
+            data,
+            "plain" if device.type == "cpu" else "graph",
+        )
+        for name in ("false", "true")
+    }
+    rates = interleaved({name: run.epoch for name, run in runs.items()}, 1 if quick else 3, device)
+    rows = [(name, sorted(r)[len(r) // 2], ratio(r, rates["false"])) for name, r in rates.items()]
+    yield Table(f"deterministic, ResNet-18, batch {batch}", ("deterministic", "images/s", "against false"), rows)
+
+
+def sections(quick: bool, device: torch.device, folder: Path | None) -> dict[str, Section]:
+    """In order of weight: who is stopped early has the numbers that matter most."""
+    counts, seconds, width = ([1, 2], 0.1, 0.0625) if quick else ([1, 2, 4, 8], 5.0, 0.5)
+    return {
+        "training": lambda: trained(quick, device, folder),
+        "measuring": lambda: measuring.table(_resnet(quick), 40 if quick else _IMAGES, device, 1 if quick else 3),
+        "deterministic": lambda: deterministic(quick, device),
+        "slots": lambda: slots.table(counts, seconds, str(device), width),
+    }
+
+
+def run(wanted: dict[str, Section], **settings: Any) -> list[Table]:
+    """Every section's last tables, written as they come."""
+    done: list[Table] = []
+    for name, section in wanted.items():
+        start, made = time.perf_counter(), dict[str, Table]()
+        try:
+            for made_now in section():
+                made[made_now.title] = made_now
+                report.write("gpu", [*done, *made.values()], **settings)
+        except Exception as error:  # the other sections' numbers are worth having
+            traceback.print_exc()
+            made[name] = Table(name, ("failed",), [(f"{type(error).__name__}: {error}",)])
+        done += made.values()
+        for table in made.values():
+            report.show(table)
+        print(f"{name} took {time.perf_counter() - start:.0f} s", flush=True)
+        report.write("gpu", done, **settings)
+    return done
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--data", type=Path, help="pictures train/<class>/* and test/<class>/*; without, random ones")
+    parser.add_argument("--only", nargs="+", metavar="SECTION", help="training, measuring, deterministic, slots")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs, not how fast")
+    asked = parser.parse_args()
+    leave_a_core_free()
+    device = resolve_device(asked.device)
+    all_of_them = sections(asked.quick, device, asked.data)
+    if strange := set(asked.only or ()) - set(all_of_them):
+        parser.error(f"there is no section {', '.join(sorted(strange))}; allowed are {', '.join(all_of_them)}")
+    run({n: s for n, s in all_of_them.items() if n in (asked.only or all_of_them)}, quick=asked.quick)
+
+
+if __name__ == "__main__":
+    main()
