@@ -36,6 +36,10 @@ check: install  ## format, lint, types, import contracts
 test: install  ## every test; starts the servers it needs from this machine's binaries
 	$(BIN)/pytest
 
+.PHONY: bench-metrics
+bench-metrics: install  ## what measuring costs; PEER=DIR adds a checkout of rhubarbwu/neural-collapse
+	$(BIN)/python -m benchmarks.metrics --imagenet $(if $(PEER),--peer $(PEER))
+
 .PHONY: lock
 lock: install  ## resolve the newest versions into the hash-locked files
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements.lock

@@ -1,5 +1,7 @@
 """Class statistics: `stats.statistics(chunks, weights)` walks features of any size twice and keeps only sums."""
 
+import subprocess
+import sys
 import warnings
 from collections import Counter
 
@@ -30,6 +32,19 @@ class Streamed:
             yield cloud(seed=seed)[:2]
 
 
+GROWTH = """
+import sys
+
+from benchmarks.machine import growth
+from benchmarks.metrics.cases import Case, Features
+from ncmix import metrics, stats
+
+for samples in (20_000, 20_000, 200_000):  # the first warms up
+    features, extras = Features(Case(samples, 256, 10), rows=2_000), stats.Extras(temperature=False)
+    print(growth(lambda: metrics.tabulate("train", stats.statistics(features, features.w_KD, extras=extras))))
+"""
+
+
 class Watched(TorchDispatchMode):
     """Counts the operations that make the host wait, and notes the shapes of all results."""
 
@@ -58,6 +73,15 @@ def test_features_that_come_in_chunks_give_what_the_whole_gives():
     assert values[1] == pytest.approx(values[0], rel=1e-7)
     stats.statistics(source, w, extras=stats.Extras(spectrum=False))
     assert source.walks == 1 + 3 + 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ten_times_the_features_take_no_more_memory():
+    """Five bytes a sample are kept, to sort confidences; features of 256 dimensions take a thousand."""
+    printed = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True).stdout
+    _, small, large = map(int, printed.split())
+    assert small < 60e6
+    assert large - small < 180_000 * 1024 / 20
 
 
 def test_what_can_be_walked_only_once_is_refused():
