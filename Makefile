@@ -53,6 +53,9 @@ bench-packages: install  ## what bench-gpu needs beside torch, for a machine wit
 	@mkdir -p build
 	$(BIN)/uv pip freeze -q | grep -E '^(pydantic|pydantic-core|annotated-types|typing-inspection|typing-extensions)==' > build/bench-packages.txt
 	$(BIN)/uv pip install -q --target build/bench-packages --python-version 3.12 --python-platform x86_64-manylinux_2_28 --no-deps --only-binary :all: -r build/bench-packages.txt
+.PHONY: bench-metrics
+bench-metrics: install  ## what measuring costs; PEER=DIR adds a checkout of rhubarbwu/neural-collapse
+	$(BIN)/python -m benchmarks.metrics --imagenet $(if $(PEER),--peer $(PEER))
 
 .PHONY: lock
 lock: install  ## resolve the newest versions into the hash-locked files

@@ -159,3 +159,7 @@ LOSSES: dict[str, Callable[[Any], PerSample]] = {
     "dot_regression": _dot_regression,
     "supcon": _supcon,
 }
+
+# The losses that fit p = softmax(z). The others fit z itself (mse, rescaled_mse, smooth_l1), angles (dot_regression),
+# features alone (supcon), or a yes or no for each class (bce): there softmax(z) is no probability to be calibrated.
+SOFTMAX = frozenset({"cross_entropy", "focal", "squentropy", "mae"})

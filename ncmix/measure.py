@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ncmix import geometry, metrics, mix
+from ncmix import geometry, losses, metrics, mix
 from ncmix.datasets.base import Data, Split
 from ncmix.losses import Outputs, PerSample
 from ncmix.models import Network
@@ -101,7 +101,8 @@ class Measurer:
 
     def _split(self, name: MetricSplit, h_ND: Tensor, y_N: Tensor, means_KD: Tensor) -> tuple[Metric, ...]:
         weight, bias = self.network.weight.detach(), self.network.bias
-        table = metrics.measure(name, h_ND, y_N, weight, None if bias is None else bias.detach(), means_KD)
+        softmax = self.spec.loss.kind in losses.SOFTMAX
+        table = metrics.measure(name, h_ND, y_N, weight, None if bias is None else bias.detach(), means_KD, softmax)
         table = (Metric(name, "loss", self._loss(h_ND, y_N)), *table)
         if self.spec.measure.precision == "fp32":
             return table

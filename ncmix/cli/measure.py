@@ -13,7 +13,8 @@ from rich.table import Table
 from ncmix.cli.display import number, out
 from ncmix.errors import NcmixError
 from ncmix.glossary import METRICS
-from ncmix.results import Metric
+from ncmix.results import Metric, MetricSplit
+from ncmix.spec import VOCABULARY
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -24,8 +25,22 @@ class ArraysError(NcmixError, ValueError):
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--split",
+    type=click.Choice(["train", "test"]),
+    default="train",
+    show_default=True,
+    help="What the features are of. Only on test is a temperature fitted.",
+)
+@click.option(
+    "--loss",
+    type=click.Choice(list(VOCABULARY["loss"])),
+    default="cross_entropy",
+    show_default=True,
+    help="What the network was trained with. ece has no value where the loss does not fit softmax of the logits.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object of name and value; null is undefined.")
-def measure(file: Path, as_json: bool) -> None:
+def measure(file: Path, split: MetricSplit, loss: str, as_json: bool) -> None:
     """Measure neural collapse of features in an .npz FILE, made by any framework.
 
     \b
@@ -34,8 +49,9 @@ def measure(file: Path, as_json: bool) -> None:
       y  (N,)    class indices 0 … K−1
       W  (K, D)  classifier weights
       b  (K,)    classifier bias, optional
+      M  (K, D)  class means of the training split, optional: for nc4 and ncc_accuracy of a test split
     """
-    metrics = _measure(_read(file))
+    metrics = _measure(_read(file), split, loss)
     if as_json:
         click.echo(json.dumps({m.name: m.value for m in metrics}, indent=2))
     else:
@@ -46,17 +62,19 @@ def _read(file: Path) -> Arrays:
     try:
         # Opened here: NumPy leaves a file open that is no zip after all.
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in ("H", "y", "W", "b") if name in stored}
+            arrays = {name: stored[name] for name in ("H", "y", "W", "b", "M") if name in stored}
     except (ValueError, OSError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise ArraysError(f"{file} is not a readable .npz file of plain arrays: {error}") from error
     if missing := [name for name in ("H", "y", "W") if name not in arrays]:
         raise ArraysError(f"{file} lacks the array {missing[0]!r}; needed are H, y and W, and b if there is a bias.")
-    if problem := _misfit(arrays["H"], arrays["y"], arrays["W"], arrays.get("b")):
+    if problem := _misfit(arrays["H"], arrays["y"], arrays["W"], arrays.get("b"), arrays.get("M")):
         raise ArraysError(f"{file} cannot be measured: {problem}")
     return arrays
 
 
-def _misfit(h: NDArray[Any], y: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None) -> str | None:
+def _misfit(
+    h: NDArray[Any], y: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, m: NDArray[Any] | None
+) -> str | None:
     """What is wrong with the arrays, as a sentence."""
     if h.ndim != 2 or w.ndim != 2 or h.shape[1] != w.shape[1]:
         return f"H must be (N, D) and W (K, D) with one D; they are {h.shape} and {w.shape}."
@@ -64,19 +82,22 @@ def _misfit(h: NDArray[Any], y: NDArray[Any], w: NDArray[Any], b: NDArray[Any] |
         return f"y must be {len(h)} whole numbers, one a row of H; it is {y.dtype} of shape {y.shape}."
     if b is not None and b.shape != (len(w),):
         return f"b must have shape ({len(w)},), one a row of W; it has {b.shape}."
-    if strange := [a.dtype for a in (h, w, b) if a is not None and a.dtype.kind not in "fiu"]:
-        return f"H, W and b must be real numbers; one is {strange[0]}."
+    if m is not None and m.shape != w.shape:
+        return f"M must have the shape of W, {w.shape}; it has {m.shape}."
+    if strange := [a.dtype for a in (h, w, b, m) if a is not None and a.dtype.kind not in "fiu"]:
+        return f"H, W, b and M must be real numbers; one is {strange[0]}."
     return None
 
 
-def _measure(arrays: Arrays) -> tuple[Metric, ...]:
+def _measure(arrays: Arrays, split: MetricSplit, loss: str) -> tuple[Metric, ...]:
     import torch
 
-    from ncmix import metrics
+    from ncmix import losses, metrics
 
     real = {name: torch.from_numpy(_real(a)) for name, a in arrays.items() if name != "y"}
     labels = torch.from_numpy(arrays["y"].astype(np.int64))
-    return metrics.measure("train", real["H"], labels, real["W"], real.get("b"))
+    softmax = loss in losses.SOFTMAX
+    return metrics.measure(split, real["H"], labels, real["W"], real.get("b"), real.get("M"), softmax)
 
 
 def _real(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,5 +1,7 @@
 """What the metrics share: when they are undefined, and a little linear algebra."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -28,19 +30,30 @@ def require_spread(s: Statistics) -> None:
         raise UndefinedError("all class means coincide")
 
 
+def require_features(s: Statistics) -> None:
+    """Features are finite."""
+    if not s.means.finite:
+        raise UndefinedError(s.means.gap)
+
+
 def require_logits(s: Statistics) -> None:
     """Features and classifier are finite."""
     weights(s)
     if not torch.isfinite(s.b_K).all():
         raise UndefinedError("the bias is not all finite")
-    if not s.means.finite:
-        raise UndefinedError(s.means.gap)
+    require_features(s)
+
+
+def require_decisions(s: Statistics) -> None:
+    """So are all logits, which may overflow where neither does."""
+    require_logits(s)
+    if not math.isfinite(s.decisions.nll):
+        raise UndefinedError("the logits are not all finite")
 
 
 def require_reference(s: Statistics) -> None:
     """Features are finite and there are class means to be near to."""
-    if not s.means.finite:
-        raise UndefinedError(s.means.gap)
+    require_features(s)
     if not s.referenced:
         raise UndefinedError("no class has a finite mean to be nearest to")
 

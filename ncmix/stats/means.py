@@ -74,6 +74,12 @@ class ClassMeans:
         return torch.finfo(self.dtype).eps / 2 * float(torch.linalg.norm(self.mean_KD))
 
     @cached_property
+    def sample_noise(self) -> float:
+        """The Frobenius norm that the rounding of features alone can give to all of them, less their mean."""
+        weighted_KD = self.count_K.sqrt()[:, None] * self.mean_KD.nan_to_num()
+        return torch.finfo(self.dtype).eps / 2 * float(torch.linalg.norm(weighted_KD))
+
+    @cached_property
     def spectrum(self) -> Spectrum:
         """The singular value decomposition of M̃, with exactly min(K−1, D) directions."""
         classes, dimension = self.mean_KD.shape

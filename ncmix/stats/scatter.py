@@ -2,16 +2,33 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from ncmix.numerics import arithmetic
 from ncmix.stats.chunks import Chunks, StatisticsError, blocks
+from ncmix.stats.decisions import Decisions, Judge
 from ncmix.stats.means import ClassMeans, class_means
+from ncmix.stats.spread import singular_values
+from ncmix.stats.temperature import Leads
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is found out beside the class statistics; each has a cost of its own.
+
+    Attributes:
+        calibration: how sure the network is: a few operations on every logit.
+        temperature: the best temperature: keeps up to `temperature.MOST_LOGITS` logits; of more, an even share.
+        spectrum: all singular values of the features: a pass of O(ND²) time.
+    """
+
+    calibration: bool = True
+    temperature: bool = True
+    spectrum: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +41,9 @@ class Statistics:
         image_KK: Wμ_k as row k, float64.
         scatter_K: Σ‖h − μ_k‖² over the samples of each class, float64.
         whitened: Σ‖S⁻¹Vᵀ(h − μ_y)‖² over all samples; NaN if M̃ is unknown or deficient.
-        correct, nearest_correct: samples that the network, and the nearest class mean, get right.
-        disagreements: samples on which the two differ.
-        nll: sum of the cross-entropies of all samples.
+        decisions: what the network and the nearest class mean make of the samples.
+        singular_R: the min(N, D) singular values of the features less their mean over all samples, float64; None if
+            they were not asked for or a feature is not finite.
         referenced: whether any class had a finite mean to be nearest to.
     """
 
@@ -36,10 +53,8 @@ class Statistics:
     image_KK: Tensor
     scatter_K: Tensor
     whitened: float
-    correct: int
-    nearest_correct: int
-    disagreements: int
-    nll: float
+    decisions: Decisions
+    singular_R: Tensor | None
     referenced: bool
 
     @cached_property
@@ -63,9 +78,13 @@ class Statistics:
 
 
 def statistics(
-    chunks: Chunks, w_KD: Tensor, b_K: Tensor | None = None, reference_KD: Tensor | None = None
+    chunks: Chunks,
+    w_KD: Tensor,
+    b_K: Tensor | None = None,
+    reference_KD: Tensor | None = None,
+    extras: Extras = Extras(),
 ) -> Statistics:
-    """Both passes over the features of a split.
+    """All passes over the features of a split: two, and one more for the spectrum.
 
     Args:
         chunks: features (B, D) of any floating type with labels (B,), all on one device.
@@ -73,6 +92,7 @@ def statistics(
         b_K: classifier bias (K,), None for none.
         reference_KD: class means (K, D) for the nearest-mean rule, usually those of the training split; None for the
             split's own. A class whose row is not finite is never the nearest.
+        extras: what else is to be found out.
 
     Raises:
         StatisticsError: shapes or labels do not fit together, or the chunks can be walked only once.
@@ -89,7 +109,10 @@ def statistics(
         w_KD = w_KD.detach().to(device, torch.float64)
         b_K = w_KD.new_zeros(len(w_KD)) if b_K is None else b_K.detach().to(device, torch.float64)
         known_KD = means.mean_KD if reference_KD is None else reference_KD.detach().to(device, torch.float64)
-        return _second_pass(chunks, means, w_KD, b_K, known_KD)
+        second = _second_pass(chunks, means, w_KD, b_K, known_KD, extras)
+        return (
+            replace(second, singular_R=singular_values(chunks, means)) if extras.spectrum and means.finite else second
+        )
 
 
 def _check(w_KD: Tensor, b_K: Tensor | None, reference_KD: Tensor | None) -> None:
@@ -102,17 +125,18 @@ def _check(w_KD: Tensor, b_K: Tensor | None, reference_KD: Tensor | None) -> Non
         raise StatisticsError(f"The reference means must have the shape of W; the two are {shapes}.")
 
 
-def _second_pass(chunks: Chunks, means: ClassMeans, w_KD: Tensor, b_K: Tensor, known_KD: Tensor) -> Statistics:
+def _second_pass(
+    chunks: Chunks, means: ClassMeans, w_KD: Tensor, b_K: Tensor, known_KD: Tensor, extras: Extras
+) -> Statistics:
     referenced = bool(torch.isfinite(known_KD).all(1).any())
     image_KK = means.mean_KD.nan_to_num() @ w_KD.T
-    sums, whitened = _Sums(means), math.nan
+    sums, whitened = _Sums(means, extras), math.nan
     if means.finite:
         rules = _rules(means, w_KD, image_KK + b_K, known_KD if referenced else means.mean_KD)
         for h_BD, y_B in blocks(chunks, 5 * len(w_KD)):
             sums.add(rules, h_BD, y_B)
         sums.settle(rules)
         whitened = float(sums.whitened) if rules.rank else math.nan
-    correct, nearest_correct, disagreements = sums.hits.tolist()
     return Statistics(
         means=means,
         w_KD=w_KD,
@@ -120,10 +144,8 @@ def _second_pass(chunks: Chunks, means: ClassMeans, w_KD: Tensor, b_K: Tensor, k
         image_KK=image_KK,
         scatter_K=sums.scatter_K,
         whitened=whitened,
-        correct=correct,
-        nearest_correct=nearest_correct,
-        disagreements=disagreements,
-        nll=float(sums.nll),
+        decisions=sums.judge.decisions(),
+        singular_R=None,
         referenced=referenced,
     )
 
@@ -186,12 +208,13 @@ def _distance_rule(means: ClassMeans, known_KD: Tensor) -> tuple[Tensor, Tensor]
 class _Sums:
     """What the second pass adds up, on the device of the features."""
 
-    def __init__(self, means: ClassMeans) -> None:
+    def __init__(self, means: ClassMeans, extras: Extras) -> None:
         self.means = means
         self.scatter_K = torch.zeros_like(means.mean_KD[:, 0])
         self.whitened = self.scatter_K.new_zeros(())
-        self.nll = self.scatter_K.new_zeros(())
-        self.hits = torch.zeros(3, dtype=torch.int64, device=means.mean_KD.device)
+        samples, classes = int(means.count_K.sum()), len(means.count_K)
+        leads = Leads(samples, classes) if extras.temperature else None
+        self.judge = Judge(means.mean_KD.device, extras.calibration, leads)
         self.d_BD = means.mean_KD.new_empty(0, means.mean_KD.shape[1], dtype=means.dtype)
 
     def add(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> None:
@@ -201,7 +224,7 @@ class _Sums:
         t_BR, z_BK, near_BK = c_BC.tensor_split((rules.rank, rules.rank + len(rules.shift_KD)), dim=1)
         self.whitened += t_BR.square().sum(dtype=torch.float64)
         near_BK = near_BK if rules.near_RK is None else t_BR @ rules.near_RK
-        self._judge(z_BK + rules.logit_KK.index_select(0, y_B), near_BK + rules.near_KK.index_select(0, y_B), y_B)
+        self.judge.add(z_BK + rules.logit_KK.index_select(0, y_B), near_BK + rules.near_KK.index_select(0, y_B), y_B)
 
     def _deviations(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> Tensor:
         """d = h − c_y, in memory used again for every block."""
@@ -217,11 +240,6 @@ class _Sums:
             one_hot_BK = y_B[:, None] == torch.arange(len(self.scatter_K), device=y_B.device)
             self.scatter_K += value_B @ one_hot_BK.to(torch.float64)
 
-    def _judge(self, z_BK: Tensor, near_BK: Tensor, y_B: Tensor) -> None:
-        guess_B, nearest_B = z_BK.argmax(1), near_BK.argmin(1)
-        self.hits += torch.stack([(guess_B == y_B).sum(), (nearest_B == y_B).sum(), (guess_B != nearest_B).sum()])
-        self.nll += _cross_entropy(z_BK, y_B).sum(dtype=torch.float64)
-
     def settle(self, rules: _Rules) -> None:
         """Takes out what the rounding of the means c added (Chan, Golub, LeVeque 1983, the corrected two-pass sums)."""
         error_KD = self.means.mean_KD.nan_to_num() - rules.shift_KD
@@ -229,11 +247,3 @@ class _Sums:
         self.scatter_K = (self.scatter_K - count_K * error_KD.square().sum(1)).clamp(min=0)
         whiten_DR = rules.slope_DC[:, : rules.rank].to(torch.float64)
         self.whitened = (self.whitened - count_K @ (error_KD @ whiten_DR).square().sum(1)).clamp(min=0)
-
-
-def _cross_entropy(z_BK: Tensor, y_B: Tensor) -> Tensor:
-    """ln(1 + Σ_{k≠y} e^{z_k − z_y}), right also where it is tiny and ln Σe^z − z_y all rounding; overwrites z."""
-    top_B1, own_B1 = z_BK.amax(1, keepdim=True), z_BK.gather(1, y_B[:, None])
-    # e^-80 is nothing beside the largest term, but what is smaller is denormal and slow.
-    others_BK = z_BK.sub_(top_B1).clamp_(min=-80).exp_().scatter_(1, y_B[:, None], 0.0)
-    return softplus(others_BK.sum(1).log() + (top_B1 - own_B1)[:, 0])

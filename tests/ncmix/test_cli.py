@@ -157,6 +157,21 @@ def test_measure_prints_the_table_of_anybodys_features(tmp_path: Path) -> None:
     assert "nc2_uniformity" in table
 
 
+def test_measure_knows_splits_and_losses(tmp_path: Path) -> None:
+    wrong = np.repeat(np.arange(4), 5)
+    wrong[:2] = 1
+    file = simplex(tmp_path, y=wrong, M=np.eye(4)[::-1])
+    values = json.loads(ncmix("measure", file, "--split", "test", "--loss", "mse", "--json").output)
+    assert values["ece"] is None
+    assert values["temperature"] > 0
+    assert values["ece_scaled"] >= 0
+    assert values["ncc_accuracy"] == pytest.approx(0)
+    assert "no probability" in ncmix("measure", file, "--loss", "bce").output
+    values = json.loads(ncmix("measure", file, "--json").output)
+    assert values["ece"] > 0
+    assert "temperature" not in values
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -165,6 +180,7 @@ def test_measure_prints_the_table_of_anybodys_features(tmp_path: Path) -> None:
         ({"y": np.zeros(20)}, "whole numbers"),
         ({"y": np.full(20, 9)}, "9"),
         ({"b": np.zeros(3)}, "shape (4,)"),
+        ({"M": np.zeros((3, 4))}, "M must have the shape of W"),
         ({"H": np.array([{}] * 20)}, "plain arrays"),
         ({"H": np.full((20, 4), "x")}, "real numbers"),
     ],

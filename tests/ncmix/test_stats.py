@@ -1,5 +1,8 @@
 """Class statistics: `stats.statistics(chunks, weights)` walks features of any size twice and keeps only sums."""
 
+import subprocess
+import sys
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -29,6 +32,19 @@ class Streamed:
             yield cloud(seed=seed)[:2]
 
 
+GROWTH = """
+import sys
+
+from benchmarks.machine import growth
+from benchmarks.metrics.cases import Case, Features
+from ncmix import metrics, stats
+
+for samples in (20_000, 20_000, 200_000):  # the first warms up
+    features, extras = Features(Case(samples, 256, 10), rows=2_000), stats.Extras(temperature=False)
+    print(growth(lambda: metrics.tabulate("train", stats.statistics(features, features.w_KD, extras=extras))))
+"""
+
+
 class Watched(TorchDispatchMode):
     """Counts the operations that make the host wait, and notes the shapes of all results."""
 
@@ -50,11 +66,22 @@ def test_features_that_come_in_chunks_give_what_the_whole_gives():
     source = Streamed(7)
     h, y = (torch.cat(parts) for parts in zip(*source, strict=True))
     w = cloud()[2]
-    whole = metrics.tabulate("train", stats.statistics([(h, y)], w))
-    streamed = metrics.tabulate("train", stats.statistics(source, w))
-    assert source.walks == 1 + 2
-    for one, other in zip(whole, streamed, strict=True):
-        assert other.value == pytest.approx(one.value, rel=1e-9), one.name
+    whole = metrics.tabulate("test", stats.statistics([(h, y)], w))
+    streamed = metrics.tabulate("test", stats.statistics(source, w))
+    assert source.walks == 1 + 3
+    values = [{m.name: m.value for m in found if m.value is not None} for found in (whole, streamed)]
+    assert values[1] == pytest.approx(values[0], rel=1e-7)
+    stats.statistics(source, w, extras=stats.Extras(spectrum=False))
+    assert source.walks == 1 + 3 + 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ten_times_the_features_take_no_more_memory():
+    """Five bytes a sample are kept, to sort confidences; features of 256 dimensions take a thousand."""
+    printed = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True).stdout
+    _, small, large = map(int, printed.split())
+    assert small < 60e6
+    assert large - small < 180_000 * 1024 / 20
 
 
 def test_what_can_be_walked_only_once_is_refused():
@@ -99,12 +126,32 @@ def test_the_spectrum_is_that_of_the_centred_class_means(decades):
     torch.testing.assert_close(v_RD @ v_RD.T, torch.eye(7).double(), rtol=0, atol=1e-5)
 
 
-def test_nothing_waits_for_the_device_between_chunks_and_nothing_is_as_large_as_a_covariance():
+@pytest.mark.parametrize("spectrum", [False, True])
+def test_nothing_waits_for_the_device_between_chunks_and_only_the_spectrum_takes_a_covariance(spectrum):
     h, y, w = cloud(samples=640, dimension=200)
-    waits = []
+    waits, extras = [], stats.Extras(spectrum=spectrum)
     for rows in (640, 10):
+        chunks = list(zip(h.split(rows), y.split(rows), strict=True))
         with Watched() as watched:
-            stats.statistics(list(zip(h.split(rows), y.split(rows), strict=True)), w, reference_KD=torch.ones_like(w))
+            metrics.tabulate("test", stats.statistics(chunks, w, reference_KD=torch.ones_like(w), extras=extras))
         waits.append(watched.waits)
-        assert (200, 200) not in watched.shapes
+        assert ((200, 200) in watched.shapes) == spectrum
+    assert waits[0] == waits[1]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_the_host_waits_as_often_for_one_chunk_as_for_many():
+    h, y, w = (t.cuda() for t in cloud(samples=6400, dimension=200))
+    waits = []
+    for rows in (6400, 100):
+        chunks = list(zip(h.split(rows), y.split(rows), strict=True))
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                stats.statistics(chunks, w)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        waits.append(len(caught))
     assert waits[0] == waits[1]

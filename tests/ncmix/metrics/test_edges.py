@@ -8,15 +8,20 @@ from torch.nn.functional import cross_entropy
 
 from ncmix import metrics
 from tests.ncmix.metrics.clouds import cloud, notes, table
+from tests.ncmix.metrics.textbook import effective_rank
 
 WEIGHTS_ONLY = {"nc0", "nc2_norm_weights", "nc2_angle_weights", "nc2_etf_weights"}
+# What does not ask for class means of this split; on the training split.
+NETWORK = {"accuracy", "nll", "brier", "ece", "ece_adaptive"}
+TRAIN = metrics.METRICS.keys() - metrics.TEST_ONLY
 
 
 def test_a_class_absent_from_the_split_leaves_what_does_not_need_its_mean():
     h, y, w, b = cloud(6, 20, 300)
     present = y != 4
     missing = notes(h[present], y[present], w, b)
-    assert missing.keys() == metrics.METRICS.keys() - WEIGHTS_ONLY - {"accuracy", "ncc_accuracy", "nll", "nc4"}
+    assert missing.keys() == TRAIN - WEIGHTS_ONLY - NETWORK - {"ncc_accuracy", "nc4", "effective_rank"}
+    assert missing.keys() == notes(h[present], y[present], w, b, split="test").keys()
     assert set(missing.values()) == {"class 4 has no sample in this split"}
     found = table(h[present], y[present], w, b)
     z = h[present] @ w.T + b
@@ -53,8 +58,8 @@ def test_features_without_any_scatter_have_exactly_zero_nc1():
 def test_a_network_collapsed_to_one_point_leaves_what_needs_no_spread():
     _, y, w, b = cloud(6, 20, 300)
     missing = notes(torch.full((300, 20), 0.3), y, w, b)
-    spread = {n for n in metrics.METRICS if n.startswith(("nc1", "nc3")) or n.endswith(("_means", "uniformity"))}
-    assert missing.keys() == spread
+    spread = {n for n in TRAIN if n.startswith(("nc1", "nc3")) or n.endswith(("_means", "uniformity"))}
+    assert missing.keys() == spread | {"effective_rank"}
     assert all("coincide" in note or "rounding" in note for note in missing.values())
 
 
@@ -79,14 +84,43 @@ def test_a_diverged_network_gives_no_number_but_for_its_weights():
     h, y, w, b = cloud()
     for bad in (math.nan, math.inf, -math.inf):
         h[7, 3] = bad
-        assert notes(h, y, w, b).keys() == metrics.METRICS.keys() - WEIGHTS_ONLY
-        assert set(notes(h, y, w, b).values()) == {"the features are not all finite"}
+        for split in ("train", "test"):
+            missing = notes(h, y, w, b, split=split)
+            assert missing.keys() == table(h, y, w, b, split=split).keys() - WEIGHTS_ONLY
+            assert set(missing.values()) == {"the features are not all finite"}
     h, y, w, b = cloud()
     w[2, 2] = math.nan
     missing = notes(h, y, w, b)
-    assert missing.keys() == WEIGHTS_ONLY | {"nc3", "nc3_wh", "nc3_uniform", "nc4", "nc4_bias", "accuracy", "nll"}
+    assert missing.keys() == WEIGHTS_ONLY | NETWORK | {"nc3", "nc3_wh", "nc3_uniform", "nc4", "nc4_bias"}
     assert set(missing.values()) == {"the classifier is not all finite"}
+    assert notes(h, y, w, b, split="test").keys() == missing.keys() | metrics.TEST_ONLY
     assert notes(h, y, torch.ones_like(w), torch.full_like(b, math.nan))["nll"] == "the bias is not all finite"
+
+
+def test_logits_that_overflow_leave_no_number_that_needs_them():
+    h, y, w, b = cloud()
+    missing = notes(h, y, 1e39 * w.double(), b, split="test")
+    assert missing.keys() == NETWORK | metrics.TEST_ONLY | {"nc4"}
+    assert set(missing.values()) == {"the logits are not all finite"}
+
+
+def test_fewer_samples_than_dimensions_have_the_effective_rank_of_their_differences():
+    h, _, w, b = cloud(6, 20, 12)
+    expected = effective_rank(h.double().numpy())
+    assert table(h, torch.arange(12) % 6, w, b)["effective_rank"] == pytest.approx(expected, rel=1e-9)
+    assert expected < 11
+    # Two samples differ in one direction.
+    assert table(h[:2], torch.arange(2), w[:2], b[:2])["effective_rank"] == pytest.approx(1)
+    assert notes(h[:1], torch.zeros(1).long(), w, b)["effective_rank"] == "all features coincide"
+
+
+def test_features_in_a_small_subspace_do_not_gain_rank_from_rounding():
+    """Products in float32 would make 2 % of the entropy of 20 directions out of the other 236."""
+    g = torch.Generator().manual_seed(0)
+    h = torch.randn(2000, 20, generator=g) @ torch.randn(20, 256, generator=g)
+    found = table(h, torch.arange(2000) % 6, torch.randn(6, 256, generator=g))["effective_rank"]
+    assert found == pytest.approx(effective_rank(h.double().numpy()), rel=1e-5)
+    assert found < 20
 
 
 def test_a_classifier_of_zeros_has_no_shape():
@@ -97,6 +131,8 @@ def test_a_classifier_of_zeros_has_no_shape():
     assert found["nc0"] == found["nc4_bias"] == 0
     assert found["nll"] == pytest.approx(math.log(6))
     assert found["accuracy"] == pytest.approx(1 / 6)  # all logits equal: class 0
+    assert found["ece"] == pytest.approx(0, abs=1e-7)
+    assert found["brier"] == pytest.approx(5 / 6)
     w[3] = 0
     assert "row 3" in notes(h, y, w, b)["nc2_angle_weights"]
     assert notes(h, y, torch.ones_like(w), b)["nc2_etf_weights"] == "all rows of the classifier are the same"

@@ -1,0 +1,112 @@
+"""What the network and the nearest class mean decide, and how sure the network is."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from ncmix.stats.chunks import UndefinedError
+from ncmix.stats.temperature import Leads, best_temperature, doubts
+
+# e^-80 is nothing beside the largest term, 1; what is smaller is denormal and slow.
+_NOTHING = -80.0
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """The decisions on all samples of a split.
+
+    Attributes:
+        correct, nearest_correct: samples that the network, and the nearest class mean, get right.
+        disagreements: samples on which the two differ.
+        nll, brier: sums over all samples of −ln p_y and of Σ_k (p_k − [k = y])², p = softmax(z); brier is NaN if
+            calibration was not asked for.
+        doubt_N: 1 − max_k p_k, with all its digits where it is tiny; None if calibration was not asked for.
+        wrong_N: whether argmax z ≠ y; None likewise.
+        leads: z_k − z_y, to fit a temperature; None if that was not asked for.
+    """
+
+    correct: int
+    nearest_correct: int
+    disagreements: int
+    nll: float
+    brier: float
+    doubt_N: Tensor | None
+    wrong_N: Tensor | None
+    leads: Leads | None
+
+    @cached_property
+    def temperature(self) -> float:
+        """The best temperature of the held-back half.
+
+        Raises:
+            UndefinedError: none is best, or it was not asked for.
+        """
+        return best_temperature(self._halves[0])
+
+    @cached_property
+    def scaled(self) -> tuple[Tensor, Tensor]:
+        """Doubts and mistakes as `doubt_N`, `wrong_N`, of the other half at that temperature.
+
+        Raises:
+            UndefinedError: as `temperature`.
+        """
+        temperature = self.temperature
+        return doubts(self._halves[1] / temperature)
+
+    @property
+    def _halves(self) -> tuple[Tensor, Tensor]:
+        if self.leads is None:
+            raise UndefinedError("a temperature was not asked for")
+        return self.leads.halves
+
+
+class Judge:
+    """Adds up decisions block by block, on the device of the logits; nothing waits for it."""
+
+    def __init__(self, device: torch.device, calibration: bool, leads: Leads | None) -> None:
+        self.calibration, self.leads = calibration, leads
+        self.hits = torch.zeros(3, dtype=torch.int64, device=device)
+        self.nll_brier = torch.zeros(2, dtype=torch.float64, device=device)
+        self.doubts: list[Tensor] = [torch.zeros(0, device=device)]
+        self.wrongs: list[Tensor] = [torch.zeros(0, dtype=torch.bool, device=device)]
+
+    def add(self, z_BK: Tensor, near_BK: Tensor, y_B: Tensor) -> None:
+        """Logits, squared distances to class means but for a term common to all k, and labels; overwrites z."""
+        guess_B, nearest_B = z_BK.argmax(1), near_BK.argmin(1)
+        wrong_B = guess_B != y_B
+        self.hits += torch.stack([(~wrong_B).sum(), (nearest_B == y_B).sum(), (guess_B != nearest_B).sum()])
+        if self.leads:
+            self.leads.add(z_BK, y_B)
+        gap_B = (z_BK.gather(1, y_B[:, None]) - z_BK.gather(1, guess_B[:, None]))[:, 0]
+        e_BK = z_BK.sub_(z_BK.gather(1, guess_B[:, None])).clamp_(min=_NOTHING).exp_()
+        # Sums without the largest term, which is 1: where the network is sure, all that matters is in the others.
+        rest_B = e_BK.scatter_(1, guess_B[:, None], 0.0).sum(1)
+        own_B = gap_B.clamp(min=_NOTHING).exp()
+        others_B = torch.where(wrong_B, 1 + rest_B - own_B, rest_B)
+        # ln(1 + Σ_{k≠y} e^{z_k − z_y}); ln Σe^z − z_y would be all rounding where it is tiny.
+        self.nll_brier[0] += softplus(others_B.log() - gap_B).sum(dtype=torch.float64)
+        if self.calibration:
+            square_B = torch.linalg.vector_norm(e_BK, dim=1).square()
+            # p_y − 1 is minus the sum of the other p_k.
+            square_B = torch.where(wrong_B, 1 + square_B - own_B.square(), square_B) + others_B.square()
+            self.nll_brier[1] += (square_B / (1 + rest_B).square()).sum(dtype=torch.float64)
+            self.doubts.append(rest_B / (1 + rest_B))
+            self.wrongs.append(wrong_B)
+
+    def decisions(self) -> Decisions:
+        """All of them; the one time that the host waits."""
+        correct, nearest_correct, disagreements = self.hits.tolist()
+        nll, brier = self.nll_brier.tolist()
+        return Decisions(
+            correct=correct,
+            nearest_correct=nearest_correct,
+            disagreements=disagreements,
+            nll=nll,
+            brier=brier if self.calibration else float("nan"),
+            doubt_N=torch.cat(self.doubts) if self.calibration else None,
+            wrong_N=torch.cat(self.wrongs) if self.calibration else None,
+            leads=self.leads,
+        )
