@@ -142,12 +142,14 @@ class Trainer:
         self.sums = _Sums(torch.zeros(2, dtype=torch.float64, device=self.device))
 
     def advance(self, seconds: float) -> None:
-        """Train on the epoch's next batches until it ends or `seconds` are over."""
+        """Train on the epoch's next batches, one at least, until it ends or `seconds` are over."""
         deadline = time.perf_counter() + seconds
         with arithmetic(deterministic=self.spec.deterministic):
-            while self.step < self.steps and time.perf_counter() < deadline:
+            while self.step < self.steps:
                 self._train_on(self.order_N[self.step * self.spec.batch_size :][: self.spec.batch_size])
                 self.step += 1
+                if time.perf_counter() > deadline:
+                    break
 
     def _train_on(self, index_B: Tensor) -> None:
         x_B = self.augment(self.data.train.x[index_B], self.draws.device)
