@@ -12,6 +12,7 @@ from torch import Tensor
 from ncmix import stats
 from ncmix.metrics.decision import accuracy, nc4, nc4_bias, ncc_accuracy, nll
 from ncmix.metrics.duality import nc3, nc3_uniform, nc3_wh
+from ncmix.metrics.minority import minority_cosine
 from ncmix.metrics.simplex import (
     nc0,
     nc2_angle_means,
@@ -86,6 +87,7 @@ METRICS: dict[str, MetricFunction] = {
     "nc3_uniform": nc3_uniform,
     "nc4": nc4,
     "nc4_bias": nc4_bias,
+    "minority_cosine": minority_cosine,
     "accuracy": accuracy,
     "ncc_accuracy": ncc_accuracy,
     "nll": nll,

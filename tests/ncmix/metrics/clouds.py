@@ -8,8 +8,8 @@ from ncmix import metrics
 
 
 def table(*arguments, **named):
-    """name -> value."""
-    return {m.name: m.value for m in metrics.measure("train", *arguments, **named)}
+    """name -> value, of those that have one."""
+    return {m.name: m.value for m in metrics.measure("train", *arguments, **named) if m.value is not None}
 
 
 def notes(*arguments, **named):
