@@ -31,6 +31,11 @@ _TRAINING = {
 }
 
 
+def sources(text: str) -> list[str]:
+    """The papers that a text names in brackets, up to their year: (Lin et al. 2017, for softmax)."""
+    return re.findall(r"\(([A-Z][^()]*\b(?:19|20)\d\d[a-z]?)\b", text)
+
+
 def _define(docstring: str) -> Definition:
     sentence = " ".join(docstring.split("\n\n", maxsplit=1)[0].split()).removesuffix(".")
     found = _SOURCE.search(sentence)
