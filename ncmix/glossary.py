@@ -1,9 +1,4 @@
-"""What every number is called, how it is defined and who defined it: read from the docstrings, without loading torch.
-
-Letters: N samples, K classes, D feature dimension; h features, z = Wh + b logits, μ_k class means, μ_G their
-unweighted mean, M̃ the K×D matrix with rows μ_k − μ_G, Σ_W and Σ_B = M̃ᵀM̃/K the covariances within and between
-classes, μ̂ the normalised rows of M̃; λ the share of the first of two mixed samples, i and j their classes.
-"""
+"""What every number is called, its definition and who defined it: read from the docstrings, without loading torch."""
 
 import ast
 import re
@@ -11,6 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+
+# What the letters in definitions mean.
+LETTERS = (
+    "N samples, K classes, D feature dimension; h features, z = Wh + b logits, y labels; μ_k class means, μ_G their "
+    "unweighted mean, M̃ the K×D matrix with rows μ_k − μ_G; Σ_W and Σ_B = M̃ᵀM̃/K the covariances within and between "
+    "classes; λ the share of the first of two mixed samples, i and j their classes."
+)
 
 
 @dataclass(frozen=True)

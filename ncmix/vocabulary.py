@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, Field
 
 from ncmix import presets
-from ncmix.glossary import METRICS, Definition, sources
+from ncmix.glossary import LETTERS, METRICS, Definition, sources
 from ncmix.plots import FORMATS, PLOTS, THEMES
 from ncmix.spec import VOCABULARY, Part, Spec
 
@@ -83,6 +83,7 @@ class Vocabulary(BaseModel):
     axes: dict[str, dict[str, Kind]] = Field(description="the parts of a spec that have variants, and their kinds")
     fields: dict[str, FieldInfo] = Field(description="every other field of a spec, by its dotted path")
     metrics: dict[str, Definition]
+    letters: str = Field(description="what the letters in the definitions of metrics mean")
     presets: dict[str, Recipe]
     plots: dict[str, str]
     formats: list[str]
@@ -98,6 +99,7 @@ def read() -> Vocabulary:
         axes={axis: {kind: _kind(part) for kind, part in kinds.items()} for axis, kinds in VOCABULARY.items()},
         fields={path: info for path, info in _fields(schema, schema) if path.partition(".")[0] not in VOCABULARY},
         metrics=METRICS,
+        letters=LETTERS,
         presets={name: Recipe.of(name) for name in presets.names()},
         plots={name: _line((plot.__doc__ or "").split("\n\n")[0]) for name, plot in PLOTS.items()},
         formats=list(FORMATS),

@@ -105,6 +105,12 @@ def test_a_name_without_a_test_is_found() -> None:
     assert untested(names, TESTS / "ncmix" / "models") == ["focal", "hinge", "vgg99_bn"]
 
 
+def test_the_readme_lists_every_preset() -> None:
+    row = re.search(r"^Presets: (.*?): each", README, re.MULTILINE | re.DOTALL)
+    assert row is not None
+    assert re.findall(r"`([\w-]+)`", row[1]) == list(presets.names())
+
+
 def test_every_augmentation_has_a_function() -> None:
     assert set(augment.AUGMENTS) == {"none", "crop_flip"}
 

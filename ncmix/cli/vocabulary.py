@@ -45,6 +45,7 @@ def _section(name: str, everything: Vocabulary) -> None:
         case "fields":
             _fields(everything.fields, 2)
         case "metrics":
+            out.print(Padding(Text(everything.letters, style="dim"), (0, 0, 0, 2), expand=False))
             for metric, entry in everything.metrics.items():
                 _entry(metric, entry.definition, entry.source)
         case "presets":
