@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ncmix import vocabulary
 from ncmix.jobs import tables
 from ncmix.jobs.states import State
 from ncmix.plots import PLOTS
-from ncmix.presets import Preset
 from ncmix.results import MetricRow
 
 ROOT = "/api/v1"
@@ -192,62 +192,17 @@ class Plots(BaseModel):
     items: list[PlotLinks]
 
 
-class Kind(BaseModel):
-    """One variant of a part of the spec: what it is, and the JSON Schema of its fields."""
-
-    kind: str
-    description: str
-    parameters: dict[str, Any]
-
-
-class MetricDefinition(BaseModel):
-    """What a number is and who defined it."""
-
-    name: str
-    definition: str
-    source: str
-
-
-class PlotDescription(BaseModel):
-    """What a plot shows."""
-
-    name: str
-    description: str
-
-
-class Vocabulary(BaseModel):
+class Vocabulary(vocabulary.Vocabulary):
     """Everything that can be asked for here, and what the answers mean."""
 
-    parts: dict[str, list[Kind]]
     image_folders: list[str]
-    spec: dict[str, Any] = Field(description="JSON Schema of a whole spec")
     states: list[State]
-    metrics: list[MetricDefinition]
-    plots: list[PlotDescription]
-    formats: list[str]
-    themes: list[str]
-
-
-class PresetView(BaseModel):
-    """A published recipe or demonstration: where it is from, what came out there, and the experiments it makes."""
-
-    name: str
-    title: str
-    paper: str
-    outcome: str
-    specs: list[dict[str, Any]]
-
-    @classmethod
-    def of(cls, preset: Preset) -> "PresetView":
-        """The preset as it is shown."""
-        specs = [spec.model_dump(mode="json") for spec in preset.specs]
-        return cls(name=preset.name, title=preset.title, paper=preset.paper, outcome=preset.outcome, specs=specs)
 
 
 class Presets(BaseModel):
     """The presets there are."""
 
-    items: list[PresetView]
+    items: list[vocabulary.PresetView]
 
 
 class Health(BaseModel):

@@ -64,10 +64,14 @@ class Submit(_Parameters):
     rerun: bool = Field(False, description="Run it again even if the same spec has succeeded or is under way.")
 
 
-class SubmitPreset(Submit):
-    """How a preset is submitted."""
+class PresetScale(_Parameters):
+    """At which scale a preset is shown."""
 
     scale: Scale = Field("full", description="As published, or small: on two CPU cores in minutes.")
+
+
+class SubmitPreset(Submit, PresetScale):
+    """How a preset is submitted, and at which scale."""
 
 
 class Listing(_Parameters):

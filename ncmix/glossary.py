@@ -1,9 +1,4 @@
-"""What every number is called, how it is defined and who defined it: read from the docstrings, without loading torch.
-
-Letters: N samples, K classes, D feature dimension; h features, z = Wh + b logits, μ_k class means, μ_G their
-unweighted mean, M̃ the K×D matrix with rows μ_k − μ_G, Σ_W and Σ_B = M̃ᵀM̃/K the covariances within and between
-classes, μ̂ the normalised rows of M̃; λ the share of the first of two mixed samples, i and j their classes.
-"""
+"""What every number is called, its definition and who defined it: read from the docstrings, without loading torch."""
 
 import ast
 import re
@@ -11,6 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+
+# What the letters in definitions mean.
+LETTERS = (
+    "N samples, K classes, D feature dimension; h features, z = Wh + b logits, y labels; μ_k class means, μ_G their "
+    "unweighted mean, M̃ the K×D matrix with rows μ_k − μ_G; Σ_W and Σ_B = M̃ᵀM̃/K the covariances within and between "
+    "classes; λ the share of the first of two mixed samples, i and j their classes."
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ _TRAINING = {
     "loss": Definition("the training objective: a mean over clean data, or over an epoch's own batches while training"),
     "lr": Definition("the learning rate of the epoch's last step"),
 }
+
+
+def sources(text: str) -> list[str]:
+    """The papers that a text names in brackets, up to their year: (Lin et al. 2017, for softmax)."""
+    return re.findall(r"\(([A-Z][^()]*\b(?:19|20)\d\d[a-z]?)\b", text)
 
 
 def _define(docstring: str) -> Definition:

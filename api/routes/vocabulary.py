@@ -6,45 +6,32 @@ from fastapi import APIRouter, BackgroundTasks, Query, Response
 
 from api import models, problems
 from api.context import Service
-from api.parameters import SubmitPreset
+from api.parameters import PresetScale, SubmitPreset
 from api.routes.experiments import submit_all
-from ncmix import presets
-from ncmix.glossary import METRICS
+from ncmix import presets, vocabulary
 from ncmix.jobs.states import State
-from ncmix.plots import FORMATS, PLOTS, THEMES
-from ncmix.spec import VOCABULARY, Part, Spec
 
 router = APIRouter(prefix=models.ROOT, tags=["vocabulary"])
 
 
 @router.get("/vocabulary")
 def get_vocabulary(service: Service) -> models.Vocabulary:
-    """Everything that a spec can say here, what every metric means, and which plots there are."""
+    """Everything that a spec can say here, what every metric means, and which presets and plots there are."""
     return models.Vocabulary(
-        parts={axis: [_kind(name, part) for name, part in kinds.items()] for axis, kinds in VOCABULARY.items()},
-        image_folders=sorted(service.settings.data.folders),
-        spec=Spec.model_json_schema(),
-        states=list(get_args(State)),
-        metrics=[
-            models.MetricDefinition(name=name, definition=entry.definition, source=entry.source)
-            for name, entry in METRICS.items()
-        ],
-        plots=[models.PlotDescription(name=n, description=models.first_sentence(p.__doc__)) for n, p in PLOTS.items()],
-        formats=list(FORMATS),
-        themes=list(THEMES),
+        **dict(vocabulary.read()), image_folders=sorted(service.settings.data.folders), states=list(get_args(State))
     )
 
 
-def _kind(name: str, part: type[Part]) -> models.Kind:
-    return models.Kind(
-        kind=name, description=" ".join((part.__doc__ or "").split()), parameters=part.model_json_schema()
-    )
+@router.get("/presets", responses=problems.responses(422))
+def list_presets(at: Annotated[PresetScale, Query()]) -> models.Presets:
+    """Published recipes and demonstrations, with every experiment they make at a scale."""
+    return models.Presets(items=[vocabulary.PresetView.of(presets.load(name, at.scale)) for name in presets.names()])
 
 
-@router.get("/presets")
-def list_presets() -> models.Presets:
-    """Published recipes and demonstrations, with every experiment they make."""
-    return models.Presets(items=[models.PresetView.of(presets.load(name)) for name in presets.names()])
+@router.get("/presets/{name}", responses=problems.responses(404, 422))
+def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.PresetView:
+    """A published recipe or demonstration, with every experiment it makes at a scale."""
+    return vocabulary.PresetView.of(presets.load(name, at.scale))
 
 
 @router.post(

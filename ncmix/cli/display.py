@@ -26,6 +26,7 @@ SHOWN = {
     "nc2_angle_weights": ("0", "classifiers maximally apart"),
     "nc3": ("0", "classifiers align with means"),
     "nc4": ("0", "not the nearest class mean's"),
+    "minority_cosine": ("", "1 = minority has one classifier"),
     "mix_amplification": ("", "1 = convex combination"),
     "mix_same_alignment": ("1", "same-class mix on classifier"),
 }

@@ -13,6 +13,7 @@ from ncmix import stats
 from ncmix.metrics.calibration import brier, ece, ece_adaptive, ece_scaled, temperature
 from ncmix.metrics.decision import accuracy, nc4, nc4_bias, ncc_accuracy, nll
 from ncmix.metrics.duality import nc3, nc3_uniform, nc3_wh
+from ncmix.metrics.minority import minority_cosine
 from ncmix.metrics.rank import effective_rank
 from ncmix.metrics.simplex import (
     nc0,
@@ -94,6 +95,7 @@ METRICS: dict[str, MetricFunction] = {
     "nc3_uniform": nc3_uniform,
     "nc4": nc4,
     "nc4_bias": nc4_bias,
+    "minority_cosine": minority_cosine,
     "accuracy": accuracy,
     "ncc_accuracy": ncc_accuracy,
     "nll": nll,

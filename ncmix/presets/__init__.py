@@ -21,12 +21,24 @@ class PresetError(NcmixError, LookupError):
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe: where it was published, what came out there, and the experiments it consists of at a scale."""
+    """A recipe, and the experiments it consists of at a scale.
+
+    Attributes:
+        paper: where it was published.
+        outcome: what came out there.
+        ours: what of it is not published but chosen here; "" if nothing.
+        small: what the small scale shows in how much time, and what it does not.
+        scale: at which it was loaded.
+        specs: the experiments, at that scale.
+    """
 
     name: str
     title: str
     paper: str
     outcome: str
+    ours: str
+    small: str
+    scale: Scale
     specs: tuple[Spec, ...]
 
 
@@ -47,11 +59,11 @@ def load(name: str, scale: Scale = "full") -> Preset:
     if name not in names():
         raise PresetError(f"There is no preset {name!r}; there are {', '.join(names())}.")
     content = read_yaml((files(__name__) / f"{name}.yaml").read_text(encoding="utf-8"))
-    smaller = content["small"] if scale == "small" else {}
-    specs = [_spec(name, content["base"], run, smaller) for run in _runs(content)]
-    # What differs at full scale can be the same at a smaller one.
-    different = {spec.key: spec for spec in reversed(specs)}
-    return Preset(name, content["title"], content["paper"], content["outcome"], tuple(reversed(different.values())))
+    small = content["small"]
+    base = _assigned(content["base"], small.get("base", {}) if scale == "small" else {})
+    runs = _runs(small if scale == "small" and small.keys() & {"runs", "grid"} else content)
+    texts = (content["title"], content["paper"], content["outcome"], content.get("ours", ""), small["shows"])
+    return Preset(name, *texts, scale, tuple(_spec(name, base, run) for run in runs))
 
 
 def _runs(content: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -61,13 +73,21 @@ def _runs(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(content["grid"], values, strict=True)) for values in product(*content["grid"].values())]
 
 
-def _spec(preset: str, base: Mapping[str, Any], run: Mapping[str, Any], smaller: Mapping[str, Any]) -> Spec:
-    """The base, over it the run's fields, over both those of the smaller scale; named after what the run varies."""
-    data = {"name": " · ".join([preset, *map(_shown, run.values())]), **base}
-    for path, value in (*run.items(), *smaller.items()):
-        data = assign(data, path, value)
-    return parse(data)
+def _spec(preset: str, base: Mapping[str, Any], run: Mapping[str, Any]) -> Spec:
+    """The base, over it the run's fields; named after what the run varies."""
+    name = " · ".join([preset, *(_shown(path, value) for path, value in run.items())])
+    return parse(_assigned({"name": name, **base}, run))
 
 
-def _shown(value: object) -> str:
-    return " ".join(str(v) for v in value.values()) if isinstance(value, Mapping) else str(value)
+def _assigned(data: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(data)
+    for path, value in fields.items():
+        result = assign(result, path, value)
+    return result
+
+
+def _shown(path: str, value: object) -> str:
+    """`mixup`, `sgd lr=0.1 momentum=0.9`, `weight_decay=0.0005`."""
+    if isinstance(value, Mapping):
+        return " ".join(str(v) if field == "kind" else f"{field}={v}" for field, v in value.items())
+    return str(value) if isinstance(value, str) else f"{path.rpartition('.')[2]}={value}"

@@ -21,20 +21,23 @@ Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=-]{0,63}$")]
 BESIDE = frozenset({"compile", "name", "tags", "priority", "limits"})
 
 
-class Limits(Part):
-    """Bounds the job service keeps; `wall_hours` counts from the start of an attempt."""
+class Limits(Part, use_attribute_docstrings=True):
+    """Bounds the job service keeps."""
 
     wall_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
+    """Hours from the start of an attempt after which it is ended."""
 
 
-class Extends(Part):
+class Extends(Part, use_attribute_docstrings=True):
     """The parent: a run begins where the run of the spec with this `key` was after its `epochs` epochs, its end."""
 
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """The parent's key."""
     epochs: Annotated[int, Field(ge=1)]
+    """Epochs of the parent, all of them."""
 
 
-class Spec(Part):
+class Spec(Part, use_attribute_docstrings=True):
     """One experiment. A part with variants is a union by `kind`; a string is short for `{kind: string}`."""
 
     dataset: Dataset
@@ -45,21 +48,31 @@ class Spec(Part):
     optimizer: Optimizer = Sgd()
     schedule: Schedule = MultiStep()
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 350
+    """Passes over the training data."""
     batch_size: Annotated[int, Field(ge=2)] = 128
+    """Examples a step; the last batch of an epoch may be smaller."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of every random choice: the same spec and seed give the same numbers."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """Of training; measuring has its own."""
     deterministic: bool = False
+    """On a GPU, the same bits every time, at a cost; on a CPU they are the same anyway."""
     measure: Measure = Measure()
     features: Features = Features()
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto is a GPU where there is one."""
     extends: Extends | None = None
+    """The run that this one goes on from; null for one from the start."""
 
     # How the same computation is run: on a GPU, auto lets it be compiled and replayed. Not part of the key.
     compile: Literal["auto", "off"] = "auto"
     # One printable line: PostgreSQL takes no NUL, and a title no line break.
     name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    """What to call it; empty for a title made of its kinds."""
     tags: Annotated[tuple[Tag, ...], listed, Field(max_length=32)] = ()
+    """Words by which to find it."""
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    """Of those that wait the highest starts first."""
     limits: Limits = Limits()
 
     @model_validator(mode="after")

@@ -38,7 +38,7 @@ def _distinct(classes: tuple[int, int, int]) -> tuple[int, int, int]:
 Class = Annotated[int, Field(ge=0)]
 
 
-class Geometry(Part):
+class Geometry(Part, use_attribute_docstrings=True):
     """The mixed probe (Fisher, Meng, Papyan 2024, App. B.2): three classes mixed among themselves.
 
     `per_pair` mixtures for each of the six pairs of classes; the picture in `mode` eval or train (batch statistics, as
@@ -46,9 +46,13 @@ class Geometry(Part):
     """
 
     classes: Annotated[tuple[Class, Class, Class], listed, AfterValidator(_distinct)] = (0, 1, 2)
+    """Three different classes."""
     per_pair: Annotated[int, Field(ge=1, le=100_000)] = 300
+    """Mixtures of each of the six pairs of classes."""
     lambdas: Annotated[int, Field(ge=3, le=1001)] = 21
+    """Values of λ, evenly from 0 to 1, over which the scalars deal their mixtures."""
     mode: Literal["eval", "train"] = "eval"
+    """Of the network in the picture."""
 
 
 def _epochs_tag(value: object) -> str | None:
@@ -75,13 +79,17 @@ EpochRule = Annotated[
 ]
 
 
-class Measure(Part):
-    """Which epochs and splits are measured. Epoch 0 is the untrained network."""
+class Measure(Part, use_attribute_docstrings=True):
+    """When neural collapse is measured, and how."""
 
     epochs: EpochRule = "papyan"
+    """papyan: the epochs of Papyan, Han, Donoho 2020; last; every k-th; or those listed. 0 is the untrained network."""
     splits: Annotated[tuple[Split, ...], listed, Field(min_length=1), AfterValidator(_once)] = ("train", "test")
+    """Whose clean data are measured."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """Of the features; less than fp32 falsifies what has collapsed, and is noted with every number."""
     geometry: Geometry | None = Geometry()
+    """The mixed probe; null for none."""
 
     def at(self, epochs: int) -> tuple[int, ...]:
         """The measured epochs of a run of `epochs`, increasing; the last epoch belongs to every rule but a list."""
@@ -104,9 +112,12 @@ def _papyan(epochs: int) -> tuple[int, ...]:
     return (*(e for e in chosen if e < epochs), epochs)
 
 
-class Features(Part):
-    """Which last-layer features are kept: those of the last measured epoch, of all, or none."""
+class Features(Part, use_attribute_docstrings=True):
+    """Which last-layer features are kept."""
 
     keep: Literal["none", "last", "measured"] = "last"
+    """Those of the last measured epoch, of every measured epoch, or none."""
     max_per_class: Annotated[int, Field(ge=1)] | None = 500
+    """Samples of each class and split, the first of the data; null for all."""
     dtype: Literal["float16", "float32"] = "float16"
+    """How they are stored."""

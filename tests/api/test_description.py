@@ -6,10 +6,9 @@ from typing import Any, get_args
 import pytest
 from fastapi.testclient import TestClient
 
-from ncmix import metrics, presets
-from ncmix.glossary import METRICS
+from ncmix import presets, vocabulary
 from ncmix.jobs.states import State
-from ncmix.spec import VOCABULARY, parse
+from ncmix.spec import parse
 
 METHODS = {"get", "post", "put", "delete", "patch"}
 
@@ -25,25 +24,22 @@ def operations(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from (operation for method, operation in path.items() if method in METHODS)
 
 
-def test_the_vocabulary_is_that_of_the_spec(client: TestClient):
-    vocabulary = client.get("/api/v1/vocabulary").json()
-    kinds = {axis: [kind["kind"] for kind in parts] for axis, parts in vocabulary["parts"].items()}
-    assert kinds == {axis: list(parts) for axis, parts in VOCABULARY.items()}
-    (mixup,) = [kind for kind in vocabulary["parts"]["mix"] if kind["kind"] == "mixup"]
-    assert "alpha" in mixup["parameters"]["properties"]
-    assert vocabulary["states"] == list(get_args(State))
-    assert "batch_size" in vocabulary["spec"]["properties"]
+def test_the_vocabulary_is_that_of_the_library_and_of_this_service(client: TestClient):
+    answer = client.get("/api/v1/vocabulary").json()
+    assert answer.pop("states") == list(get_args(State))
+    assert answer.pop("image_folders") == []
+    assert answer == vocabulary.read().model_dump(mode="json")
+    assert "alpha" in answer["axes"]["mix"]["mixup"]["fields"]
+    assert "batch_size" in answer["spec"]["properties"]
 
 
-def test_every_metric_is_defined_in_the_vocabulary(client: TestClient):
-    shown = {m["name"]: m for m in client.get("/api/v1/vocabulary").json()["metrics"]}
-    assert set(metrics.METRICS) <= set(shown)
-    assert set(shown) - set(metrics.METRICS) == {n for n in METRICS if n.startswith("mix_")} | {"loss", "lr"}
-    assert all(m["definition"] for m in shown.values())
-    assert all(m["source"] for name, m in shown.items() if name.startswith("nc") and name not in _OURS)
-
-
-_OURS = {"nc1_condition", "ncc_accuracy"}
+def test_a_preset_is_shown_whole_at_a_scale(client: TestClient):
+    small = client.get("/api/v1/presets/losses-equal?scale=small").json()
+    assert [parse(spec) for spec in small["specs"]] == list(presets.load("losses-equal", "small").specs)
+    assert small["scale"] == "small"
+    assert client.get("/api/v1/presets").json()["items"][0]["scale"] == "full"
+    assert client.get("/api/v1/presets/losses-equal?scale=tiny").status_code == 422
+    assert "losses-equal" in client.get("/api/v1/presets/losses").json()["detail"]
 
 
 def test_a_preset_is_submitted_by_its_name_all_or_none(client: TestClient):

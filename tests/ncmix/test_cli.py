@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from ncmix import presets
 from ncmix.cli import main
-from ncmix.spec import VOCABULARY
+from ncmix.spec import VOCABULARY, parse
 
 TINY = (
     "train --dataset digits --model mlp --loss cross_entropy --epochs 2 --measure 0,1,2 --device cpu"
@@ -200,11 +201,15 @@ def test_a_file_that_is_no_npz_is_a_sentence(tmp_path: Path) -> None:
 def test_the_vocabulary_is_all_that_can_be_said_and_measured() -> None:
     listed = json.loads(ncmix("vocabulary", "--json").output)
     assert {axis: list(kinds) for axis, kinds in listed["axes"].items()} == {a: list(k) for a, k in VOCABULARY.items()}
-    assert listed["axes"]["mix"]["mixup"]["fields"]["alpha"] == 1.0
-    assert listed["axes"]["model"]["timm"]["fields"]["name"] == "required"
+    assert listed["axes"]["mix"]["mixup"]["fields"]["alpha"]["default"] == 1.0
+    assert listed["axes"]["model"]["timm"]["fields"]["name"]["required"]
     assert listed["metrics"]["nc1"]["source"].startswith("Papyan")
     page = ncmix("vocabulary").output
-    assert all(kind in page for kinds in VOCABULARY.values() for kind in kinds)
+    names = [*(k for kinds in VOCABULARY.values() for k in kinds), *listed["fields"], *listed["metrics"]]
+    assert all(name in page for name in (*names, *listed["presets"], *listed["plots"]))
+    part = ncmix("vocabulary", "loss", "metrics").output
+    assert ("focal" in part, "nc2_etf_means" in part, "resnet18" in part) == (True, True, False)
+    assert ncmix("vocabulary", "colour").exit_code == 2
 
 
 def test_theory_prints_the_optimum_of_mixtures() -> None:
@@ -227,8 +232,17 @@ def test_a_theory_of_impossible_parameters_is_a_sentence(wrong: str) -> None:
     assert (result.exit_code, wrong.split()[1] in result.output) == (1, True)
 
 
-def test_presets_are_listed() -> None:
-    assert "digits-mixup" in ncmix("presets").output
+def test_presets_are_listed_and_one_is_shown_whole() -> None:
+    page = ncmix("presets").output
+    assert all(name in page for name in presets.names())
+    whole = ncmix("presets", "losses-equal", "--scale", "small").output
+    for number, spec in enumerate(presets.load("losses-equal", "small").specs, 1):
+        assert f"--run {number}  {spec.title}" in whole
+    assert "loss.gamma=3.0" in whole
+    shown = json.loads(ncmix("presets", "losses-equal", "--json").output)
+    assert [parse(spec) for spec in shown["specs"]] == list(presets.load("losses-equal").specs)
+    assert len(json.loads(ncmix("presets", "--json").output)["items"]) == len(presets.names())
+    assert "digits-mixup" in ncmix("presets", "digits").output  # no such preset: which there are
 
 
 def test_an_experiment_of_a_preset_is_chosen_by_scale_and_number(tmp_path: Path) -> None:

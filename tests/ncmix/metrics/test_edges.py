@@ -46,7 +46,7 @@ def test_classes_with_one_sample_have_no_scatter():
     found = table(h, torch.arange(6), w, b)
     assert found["nc1"] == found["nc1_quotient"] == found["nc1_cdnv"] == 0
     assert found["ncc_accuracy"] == 1
-    assert None not in found.values()
+    assert found.keys() == metrics.METRICS.keys() - {"minority_cosine"}
 
 
 def test_features_without_any_scatter_have_exactly_zero_nc1():
@@ -58,6 +58,7 @@ def test_features_without_any_scatter_have_exactly_zero_nc1():
 def test_a_network_collapsed_to_one_point_leaves_what_needs_no_spread():
     _, y, w, b = cloud(6, 20, 300)
     missing = notes(torch.full((300, 20), 0.3), y, w, b)
+    del missing["minority_cosine"]
     spread = {n for n in TRAIN if n.startswith(("nc1", "nc3")) or n.endswith(("_means", "uniformity"))}
     assert missing.keys() == spread | {"effective_rank"}
     assert all("coincide" in note or "rounding" in note for note in missing.values())
@@ -91,7 +92,8 @@ def test_a_diverged_network_gives_no_number_but_for_its_weights():
     h, y, w, b = cloud()
     w[2, 2] = math.nan
     missing = notes(h, y, w, b)
-    assert missing.keys() == WEIGHTS_ONLY | NETWORK | {"nc3", "nc3_wh", "nc3_uniform", "nc4", "nc4_bias"}
+    aligned = {"nc3", "nc3_wh", "nc3_uniform", "nc4", "nc4_bias", "minority_cosine"}
+    assert missing.keys() == WEIGHTS_ONLY | NETWORK | aligned
     assert set(missing.values()) == {"the classifier is not all finite"}
     assert notes(h, y, w, b, split="test").keys() == missing.keys() | metrics.TEST_ONLY
     assert notes(h, y, torch.ones_like(w), torch.full_like(b, math.nan))["nll"] == "the bias is not all finite"
@@ -126,7 +128,7 @@ def test_features_in_a_small_subspace_do_not_gain_rank_from_rounding():
 def test_a_classifier_of_zeros_has_no_shape():
     h, y, w, b = cloud()
     missing = notes(h, y, torch.zeros_like(w), torch.zeros_like(b))
-    assert missing.keys() == (WEIGHTS_ONLY - {"nc0"}) | {"nc3", "nc3_wh", "nc3_uniform"}
+    assert missing.keys() == (WEIGHTS_ONLY - {"nc0"}) | {"nc3", "nc3_wh", "nc3_uniform", "minority_cosine"}
     found = table(h, y, torch.zeros_like(w), torch.zeros_like(b))
     assert found["nc0"] == found["nc4_bias"] == 0
     assert found["nll"] == pytest.approx(math.log(6))

@@ -22,6 +22,7 @@ def textbook(h, y, w, b, m=None):
         **variability(h, y, mu),
         **simplex(w, mu),
         **duality(w, mu),
+        "minority_cosine": minority_cosine(y, w),
         "nc4": np.mean(guess != nearest),
         "nc4_bias": np.linalg.norm(w @ mu.mean(0) + b),
         "accuracy": np.mean(guess == y),
@@ -72,6 +73,13 @@ def duality(w, mu):
         "nc3_wh": from_ideal(w @ t.T),
         "nc3_uniform": np.sum(rows(w) * rows(t), 1).var(),
     }
+
+
+def minority_cosine(y, w):
+    """Between the classes that have at most half the samples of the largest; None where there are not two."""
+    counts = np.bincount(y)
+    few = [(k, j) for k, j in pairs(len(w)) if max(counts[k], counts[j]) <= counts.max() / 2]
+    return np.mean([rows(w)[k] @ rows(w)[j] for k, j in few]) if few else None
 
 
 def calibration(z, y):
