@@ -64,8 +64,8 @@ class Spec(Part, use_attribute_docstrings=True):
     extends: Extends | None = None
     """The run that this one goes on from; null for one from the start."""
 
-    # How the same computation is run: on a GPU, auto lets it be compiled and replayed. Not part of the key.
     compile: Literal["auto", "off"] = "auto"
+    """How the same computation is run: on a GPU, `auto` lets it be compiled and replayed. Not part of the key."""
     # One printable line: PostgreSQL takes no NUL, and a title no line break.
     name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     """What to call it; empty for a title made of its kinds."""

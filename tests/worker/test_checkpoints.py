@@ -194,7 +194,7 @@ class TestTheChild:
         if subprocess.run(mount, capture_output=True, check=False).returncode:
             pytest.skip("this user may mount nothing")
         yield folder
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", str(folder)], check=True)  # noqa: S607
 
     def test_a_full_disk_is_a_reason_and_nothing_is_left_behind(
         self, database: Database, settings: Settings, small_disk: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,10 @@ import torch
 from ncmix import metrics
 
 
+# What has no value where all classes have about as many samples.
+BALANCED = {"minority_cosine"}
+
+
 def table(*arguments, split="train", **named):
     """name -> value."""
     return {m.name: m.value for m in metrics.measure(split, *arguments, **named)}
