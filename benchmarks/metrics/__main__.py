@@ -81,7 +81,7 @@ def _peers_works(case: Case, table: Callable[[int | None], object]) -> Works:
     """As it is by default, where that fits into memory, and in tiles where it makes a difference."""
     grid = 4 * case.classes**2 * case.dimension
     works: Works = {}
-    if 3 * grid < machine.available_memory():
+    if 2.2 * grid < machine.available_memory():  # two grids at its peak
         works[PEER] = lambda: table(None)
     if grid > 1 << 30:
         works[TILED] = lambda: table(TILE)

@@ -57,10 +57,10 @@ class Statistics:
     singular_R: Tensor | None
     referenced: bool
 
-    @cached_property
+    @property
     def samples(self) -> int:
         """N."""
-        return int(self.means.count_K.sum())
+        return self.means.samples
 
     @cached_property
     def weight_gram(self) -> Tensor:
@@ -212,9 +212,8 @@ class _Sums:
         self.means = means
         self.scatter_K = torch.zeros_like(means.mean_KD[:, 0])
         self.whitened = self.scatter_K.new_zeros(())
-        samples, classes = int(means.count_K.sum()), len(means.count_K)
-        leads = Leads(samples, classes) if extras.temperature else None
-        self.judge = Judge(means.mean_KD.device, extras.calibration, leads)
+        leads = Leads(means.samples, len(means.count_K)) if extras.temperature else None
+        self.judge = Judge(means, extras.calibration, leads)
         self.d_BD = means.mean_KD.new_empty(0, means.mean_KD.shape[1], dtype=means.dtype)
 
     def add(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> None:
