@@ -35,6 +35,8 @@ def main() -> None:
     """Measure, print, write."""
     asked = _arguments()
     peer, console = Peer(asked.peer) if asked.peer else None, Console()
+    # In a log nobody can widen the window.
+    console = console if console.is_terminal else Console(width=130)
     facts = machine.facts()
     console.print(f"{facts['cpu']}, {facts['threads']} threads, torch {facts['torch']}, {facts['date']}")
     cases = []
