@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,9 +35,8 @@ Works = dict[str, Callable[[], object]]
 def main() -> None:
     """Measure, print, write."""
     asked = _arguments()
-    peer, console = Peer(asked.peer) if asked.peer else None, Console()
-    # In a log nobody can widen the window.
-    console = console if console.is_terminal else Console(width=130)
+    peer = Peer(asked.peer) if asked.peer else None
+    console = Console(width=None if sys.stdout.isatty() else 130)
     facts = machine.facts()
     console.print(f"{facts['cpu']}, {facts['threads']} threads, torch {facts['torch']}, {facts['date']}")
     cases = []
