@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,8 @@ Works = dict[str, Callable[[], object]]
 def main() -> None:
     """Measure, print, write."""
     asked = _arguments()
-    peer, console = Peer(asked.peer) if asked.peer else None, Console()
+    peer = Peer(asked.peer) if asked.peer else None
+    console = Console(width=None if sys.stdout.isatty() else 130)
     facts = machine.facts()
     console.print(f"{facts['cpu']}, {facts['threads']} threads, torch {facts['torch']}, {facts['date']}")
     cases = []
@@ -81,7 +83,7 @@ def _peers_works(case: Case, table: Callable[[int | None], object]) -> Works:
     """As it is by default, where that fits into memory, and in tiles where it makes a difference."""
     grid = 4 * case.classes**2 * case.dimension
     works: Works = {}
-    if 3 * grid < machine.available_memory():
+    if 2.2 * grid < machine.available_memory():  # two grids at its peak
         works[PEER] = lambda: table(None)
     if grid > 1 << 30:
         works[TILED] = lambda: table(TILE)

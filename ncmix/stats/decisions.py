@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ncmix.stats.chunks import UndefinedError
+from ncmix.stats.means import ClassMeans
 from ncmix.stats.temperature import Leads, best_temperature, doubts
 
 # e^-80 is nothing beside the largest term, 1; what is smaller is denormal and slow.
@@ -66,12 +67,15 @@ class Decisions:
 class Judge:
     """Adds up decisions block by block, on the device of the logits; nothing waits for it."""
 
-    def __init__(self, device: torch.device, calibration: bool, leads: Leads | None) -> None:
+    def __init__(self, means: ClassMeans, calibration: bool, leads: Leads | None) -> None:
         self.calibration, self.leads = calibration, leads
+        device, samples = means.mean_KD.device, means.samples if calibration else 0
         self.hits = torch.zeros(3, dtype=torch.int64, device=device)
         self.nll_brier = torch.zeros(2, dtype=torch.float64, device=device)
-        self.doubts: list[Tensor] = [torch.zeros(0, device=device)]
-        self.wrongs: list[Tensor] = [torch.zeros(0, dtype=torch.bool, device=device)]
+        # Whole from the start: small pieces kept between large ones that come and go would leave holes in memory.
+        self.doubt_N = torch.zeros(samples, dtype=means.dtype, device=device)
+        self.wrong_N = torch.zeros(samples, dtype=torch.bool, device=device)
+        self.seen = 0
 
     def add(self, z_BK: Tensor, near_BK: Tensor, y_B: Tensor) -> None:
         """Logits, squared distances to class means but for a term common to all k, and labels; overwrites z."""
@@ -93,8 +97,9 @@ class Judge:
             # p_y − 1 is minus the sum of the other p_k.
             square_B = torch.where(wrong_B, 1 + square_B - own_B.square(), square_B) + others_B.square()
             self.nll_brier[1] += (square_B / (1 + rest_B).square()).sum(dtype=torch.float64)
-            self.doubts.append(rest_B / (1 + rest_B))
-            self.wrongs.append(wrong_B)
+            rows = slice(self.seen, self.seen + len(y_B))
+            self.doubt_N[rows], self.wrong_N[rows] = rest_B / (1 + rest_B), wrong_B
+            self.seen = rows.stop
 
     def decisions(self) -> Decisions:
         """All of them; the one time that the host waits."""
@@ -106,7 +111,7 @@ class Judge:
             disagreements=disagreements,
             nll=nll,
             brier=brier if self.calibration else float("nan"),
-            doubt_N=torch.cat(self.doubts) if self.calibration else None,
-            wrong_N=torch.cat(self.wrongs) if self.calibration else None,
+            doubt_N=self.doubt_N if self.calibration else None,
+            wrong_N=self.wrong_N if self.calibration else None,
             leads=self.leads,
         )

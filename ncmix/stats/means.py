@@ -35,6 +35,11 @@ class ClassMeans:
     dtype: torch.dtype
 
     @cached_property
+    def samples(self) -> int:
+        """N."""
+        return int(self.count_K.sum())
+
+    @cached_property
     def finite(self) -> bool:
         """Whether every feature is a number (a diverged network gives NaN and infinity)."""
         return bool(torch.isfinite(self.mean_KD[self.count_K > 0]).all())

@@ -15,6 +15,9 @@ from ncmix.stats.means import ClassMeans, class_means
 from ncmix.stats.spread import singular_values
 from ncmix.stats.temperature import Leads
 
+# With fewer classes than this one product of all columns is faster than one for each part, with more it is not.
+_NARROW = 64
+
 
 @dataclass(frozen=True)
 class Extras:
@@ -57,10 +60,10 @@ class Statistics:
     singular_R: Tensor | None
     referenced: bool
 
-    @cached_property
+    @property
     def samples(self) -> int:
         """N."""
-        return int(self.means.count_K.sum())
+        return self.means.samples
 
     @cached_property
     def weight_gram(self) -> Tensor:
@@ -171,6 +174,20 @@ class _Rules:
     near_KK: Tensor
     near_RK: Tensor | None
 
+    def asked(self, d_BD: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """S⁻¹Vᵀd (B, R), the logits (B, K), and the squared distances (B, K) but for the common term."""
+        z_BK, near_BK = self.logit_KK.index_select(0, y_B), self.near_KK.index_select(0, y_B)
+        parts = (self.rank, self.rank + len(self.shift_KD))
+        if len(self.shift_KD) < _NARROW:
+            t_BR, wd_BK, more_BK = (d_BD @ self.slope_DC).tensor_split(parts, dim=1)
+            z_BK += wd_BK
+        else:
+            white_DR, w_DK, more_DK = self.slope_DC.tensor_split(parts, dim=1)
+            t_BR = d_BD @ white_DR
+            z_BK.addmm_(d_BD, w_DK)
+            more_BK = d_BD @ more_DK
+        return t_BR, z_BK, near_BK.add_(more_BK) if self.near_RK is None else near_BK.addmm_(t_BR, self.near_RK)
+
 
 def _rules(means: ClassMeans, w_KD: Tensor, logit_KK: Tensor, known_KD: Tensor) -> _Rules:
     spectrum = None if means.gap or means.spectrum.deficient else means.spectrum
@@ -212,19 +229,16 @@ class _Sums:
         self.means = means
         self.scatter_K = torch.zeros_like(means.mean_KD[:, 0])
         self.whitened = self.scatter_K.new_zeros(())
-        samples, classes = int(means.count_K.sum()), len(means.count_K)
-        leads = Leads(samples, classes) if extras.temperature else None
-        self.judge = Judge(means.mean_KD.device, extras.calibration, leads)
+        leads = Leads(means.samples, len(means.count_K)) if extras.temperature else None
+        self.judge = Judge(means, extras.calibration, leads)
         self.d_BD = means.mean_KD.new_empty(0, means.mean_KD.shape[1], dtype=means.dtype)
 
     def add(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> None:
         d_BD = self._deviations(rules, h_BD, y_B)
         self._add_by_class(y_B, torch.linalg.vector_norm(d_BD, dim=1).to(torch.float64).square())
-        c_BC = d_BD @ rules.slope_DC
-        t_BR, z_BK, near_BK = c_BC.tensor_split((rules.rank, rules.rank + len(rules.shift_KD)), dim=1)
+        t_BR, z_BK, near_BK = rules.asked(d_BD, y_B)
         self.whitened += t_BR.square().sum(dtype=torch.float64)
-        near_BK = near_BK if rules.near_RK is None else t_BR @ rules.near_RK
-        self.judge.add(z_BK + rules.logit_KK.index_select(0, y_B), near_BK + rules.near_KK.index_select(0, y_B), y_B)
+        self.judge.add(z_BK, near_BK, y_B)
 
     def _deviations(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> Tensor:
         """d = h − c_y, in memory used again for every block."""
