@@ -9,8 +9,8 @@ import hashlib
 import io
 import re
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -215,6 +215,10 @@ class Rhythm:
         passed = time.monotonic() - self._since
         return passed >= LONGEST_SECONDS or (epoch_ends and self._cost <= COST_SHARE * passed)
 
-    def took(self, seconds: float) -> None:
-        """One was taken just now."""
-        self._since, self._cost = time.monotonic(), seconds
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """Within, one is taken."""
+        start = time.monotonic()
+        yield
+        self._since = time.monotonic()
+        self._cost = self._since - start

@@ -8,7 +8,7 @@ _PART = ".part"
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
-    """Make `path` hold exactly `content`: a reader, or a process killed here, never leaves or sees half a file.
+    """Make `path` hold exactly `content`: a reader, or a process killed here, never sees or leaves half a file of it.
 
     Raises:
         OSError: it cannot be written, as when the disk is full; `path` is then as it was and nothing is left behind.
@@ -16,27 +16,22 @@ def write(path: Path, content: bytes | memoryview) -> None:
     # In the same folder: only there is a rename atomic.
     part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            sync(file.fileno())
+        part.write_bytes(content)
+        sync(part)
         part.replace(path)
     except BaseException:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    # A new name lasts only once its folder is on the disk, too.
+    sync(path.parent)
 
 
-def sync(descriptor: int) -> None:
-    """Return once what was written to this file is on the disk."""
-    os.fsync(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Return once the names in this folder are on the disk: a rename lasts only then."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Return once what this file holds, or the names in this folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        sync(descriptor)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -153,12 +153,14 @@ class Trainer:
         return self.data.train.batches(size, self.order_N[self.step * size : self.steps * size])
 
     def advance(self, seconds: float) -> None:
-        """Train on the epoch's next batches until it ends or `seconds` are over."""
+        """Train on the epoch's next batches, one at least, until it ends or `seconds` are over."""
         deadline = time.perf_counter() + seconds
         with arithmetic(deterministic=self.spec.deterministic, searching=True):
-            while self.step < self.steps and time.perf_counter() < deadline:
+            while self.step < self.steps:
                 self._train_on(*next(self.batches))
                 self.step += 1
+                if time.perf_counter() > deadline:
+                    break
 
     def _train_on(self, x_B: Tensor, y_B: Tensor) -> None:
         x_B = self.data.normalize(self.augment(x_B, self.draws.device))

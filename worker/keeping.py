@@ -1,7 +1,6 @@
 """The checkpoints of the experiment at hand: found when its attempt begins, written when they are due."""
 
 import logging
-import time
 from functools import partial
 
 from ncmix.checkpoint import KEPT, Checkpoint, CheckpointError, Checkpoints, Rhythm, Saved, load
@@ -80,12 +79,11 @@ class Keeper:
         now = training.checkpoint()
         if not now.begun or self._last == (now.epoch, now.step):
             return
-        start = time.monotonic()
-        saved = self._files.write(now)
-        file = checkpoints.File(saved.path.name, saved.epoch, saved.step, saved.sha256, saved.size)
-        self._files.sweep(patiently(partial(self._record, file, keep), self._patience))
+        with self._rhythm.taking():
+            saved = self._files.write(now)
+            file = checkpoints.File(saved.path.name, saved.epoch, saved.step, saved.sha256, saved.size)
+            self._files.sweep(patiently(partial(self._record, file, keep), self._patience))
         self._last = now.epoch, now.step
-        self._rhythm.took(time.monotonic() - start)
 
     def _record(self, file: checkpoints.File, keep: int) -> frozenset[str]:
         with self._database.transaction() as session:

@@ -6,6 +6,7 @@ import click
 
 from ncmix import __version__
 from ncmix.cli.demo import demo
+from ncmix.cli.extend import extend
 from ncmix.cli.measure import measure
 from ncmix.cli.plot import plot
 from ncmix.cli.presets import presets
@@ -30,5 +31,9 @@ def main() -> None:
     """Neural collapse under mixup: train, measure, plot, and serve experiments."""
 
 
+<<<<<<< HEAD
 for _command in (train, measure, plot, theory, serve, demo, presets, vocabulary):
+=======
+for _command in (train, extend, measure, plot, serve, demo, presets, vocabulary):
+>>>>>>> 58c2b84 (ncmix train --resume, ncmix extend; killed by SIGKILL in the tests, a run ends as if nothing had happened)
     main.add_command(_command)

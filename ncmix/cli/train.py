@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ncmix import presets
-from ncmix.cli.display import Bar, final_table, out
-from ncmix.results import Snapshot, Tick
 from ncmix.spec import VOCABULARY, Spec, SpecError, assign, expand_shorthand, override, parse, read_yaml
-
-if TYPE_CHECKING:
-    from ncmix.rundir import RunWriter
 
 # What an option sets in the spec.
 _FIELDS = {
@@ -69,12 +65,17 @@ def _choice(axis: str) -> click.Choice:
 @click.option("--run", type=int, default=1, show_default=True, metavar="N", help="The N-th experiment of the preset.")
 @click.option("--name", help="What to call it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: runs/NAME-KEY]")
+@click.option("--resume", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER",
+              help="Go on with the interrupted run in this folder; goes with no other option.")  # fmt: skip
+@click.pass_context
 def train(
+    context: click.Context,
     measure: str | None,
     assignments: tuple[str, ...],
     file: Path | None,
     preset: str | None,
     out: Path | None,
+    resume: Path | None,
     **options: Any,
 ) -> None:
     """Train one experiment here, with no service, and write it to a folder.
@@ -84,6 +85,7 @@ def train(
       metrics.csv       epoch, split, name, value: one row a number, written as it is measured
       metrics.parquet   the same
       arrays/*.npz      features and classifier, the geometry probe
+      checkpoints/*.pt  weights, optimizer, generators: `ncmix train --resume`, `ncmix extend`, `torch.load`
       manifest.json     spec, versions, device, seed
       run.pkl           all of it in NumPy arrays and builtins, for `ncmix plot` and for any notebook
 
@@ -92,9 +94,24 @@ def train(
       ncmix train --dataset digits --model mlp --epochs 50 --mix mixup --alpha 1
       ncmix train --dataset cifar10 --model resnet18 --loss cross_entropy --epochs 500
       ncmix train --spec study.yaml --set optimizer.lr=0.1 --measure 0,1,5,20 --out runs/first
+      ncmix train --resume runs/first
     """  # fmt: skip
+    from ncmix.cli import training
+    from ncmix.numerics import leave_a_core_free
+
+    leave_a_core_free()
+    if resume:
+        _refuse_other_options(context)
+        training.resume(resume)
+        return
     spec = _spec(_base(file, preset, options["scale"], options["run"]), options, measure, assignments)
-    _train(spec, out or Path("runs") / f"{spec.title.replace(' ', '-').replace('/', '-')}-{spec.key[:8]}")
+    training.start(spec, out or Path("runs") / f"{spec.title.replace(' ', '-').replace('/', '-')}-{spec.key[:8]}")
+
+
+def _refuse_other_options(context: click.Context) -> None:
+    given = [n for n in context.params if context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+    if given != ["resume"]:
+        raise click.UsageError("--resume takes the experiment from its folder; it goes with no other option.")
 
 
 def _base(file: Path | None, preset: str | None, scale: presets.Scale, run: int) -> dict[str, Any]:
@@ -134,34 +151,3 @@ def _epochs(when: str) -> object:
     if rule == "every":
         return {"every": read_yaml(step)}
     return when if when in ("papyan", "last") else [read_yaml(word) for word in when.split(",")]
-
-
-def _train(spec: Spec, folder: Path) -> None:
-    from ncmix.manifest import manifest
-    from ncmix.numerics import leave_a_core_free, resolve_device
-    from ncmix.rundir import RunWriter, read
-    from ncmix.train import run
-
-    leave_a_core_free()
-    device = resolve_device(spec.device)
-    events = run(spec, device.type)
-    first = next(events)  # data are loaded by now: what cannot begin leaves no folder behind
-    writer = RunWriter.create(folder, manifest(spec, device))
-    try:
-        with Bar(spec.title, spec.epochs) as bar:
-            _write(first, writer, bar)
-            for event in events:
-                _write(event, writer, bar)
-    finally:
-        writer.finish()  # also when interrupted or diverged: what was measured stays
-    out.print(final_table([read(folder)]))
-    out.print(f"Written to [bold]{folder}[/]; [bold]ncmix plot nc {folder}[/] draws it.", highlight=False)
-
-
-def _write(event: Tick | Snapshot, writer: RunWriter, bar: Bar) -> None:
-    match event:
-        case Tick():
-            bar.tick(event)
-        case Snapshot():
-            writer.add(event)
-            bar.snapshot(event)
