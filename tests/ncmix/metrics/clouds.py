@@ -6,7 +6,6 @@ import torch
 
 from ncmix import metrics
 
-
 # What has no value where all classes have about as many samples.
 BALANCED = {"minority_cosine"}
 

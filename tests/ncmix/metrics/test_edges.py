@@ -103,7 +103,7 @@ def test_logits_that_overflow_leave_no_number_that_needs_them():
     h, y, w, b = cloud()
     missing = notes(h, y, 1e39 * w.double(), b, split="test")
     assert missing.keys() == NETWORK | metrics.TEST_ONLY | {"nc4"} | BALANCED
-    assert set(missing.values()) == {"the logits are not all finite"}
+    assert {missing[name] for name in missing.keys() - BALANCED} == {"the logits are not all finite"}
 
 
 def test_fewer_samples_than_dimensions_have_the_effective_rank_of_their_differences():
