@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from api import problems
-from api.bodies import BodyLimit
+from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.pictures import Pictures
 from api.routes import experiments, health, plots, results, vocabulary
@@ -72,7 +72,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             license_info=app.license_info,
         )
-        _, found = models_json_schema([(Spec, "validation"), (problems.Problem, "validation")], ref_template=_REF)
+        _, found = models_json_schema(
+            [(model, "validation") for model in (Spec, Extension, problems.Problem)], ref_template=_REF
+        )
         described["components"]["schemas"].update(found["$defs"])
         _drop_other_errors(described)
         app.openapi_schema = described

@@ -50,7 +50,8 @@ class Experiment(Base):
 
     `epoch` counts the epochs done, `step` of `steps` the batches of the one under way. `attempt` counts the starts
     that are charged, `fence` all starts: the token without which nothing can be written. `log_bytes` is the length of
-    the log, `revision` grows with every change that a reader could see in metrics, features or state.
+    the log, `revision` grows with every change that a reader could see in metrics, features or state. `parent_id` names
+    the experiment that was retried or extended to make this one, also when that is no longer on record.
     """
 
     __tablename__ = "experiment"
@@ -74,6 +75,7 @@ class Experiment(Base):
     id: Mapped[str] = mapped_column(ExperimentId, primary_key=True)
     key: Mapped[str] = mapped_column(String(64))
     repeat: Mapped[int]
+    parent_id: Mapped[str | None] = mapped_column(ExperimentId)
     title: Mapped[str] = mapped_column(String(300))
     spec: Mapped[dict[str, Any]]
     dataset: Mapped[str] = mapped_column(String(64))
@@ -220,3 +222,31 @@ class LogChunk(Base):
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiment.id", ondelete="CASCADE"), primary_key=True)
     start: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     data: Mapped[bytes]
+
+
+class Idempotency(Base):
+    """What a POST was answered under a key that its sender chose, so that the same request is answered the same way.
+
+    `request` is the SHA-256 of method, address and body; `body` is JSON. Without a `status` it is not answered yet,
+    which only its own transaction sees.
+    """
+
+    __tablename__ = "idempotency"
+    __table_args__ = (Index("ix_idempotency_created", "created"),)
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request: Mapped[str] = mapped_column(String(64))
+    created: Mapped[float]
+    status: Mapped[int | None]
+    location: Mapped[str | None] = mapped_column(String(200))
+    body: Mapped[str | None] = mapped_column(Text)
+
+
+class Duty(Base):
+    """Something that one process at a time shall do: who does it, and until when nobody else may."""
+
+    __tablename__ = "duty"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(200))
+    until: Mapped[float]
