@@ -11,6 +11,7 @@ from ncmix.jobs.database import brief
 from ncmix.jobs.queue import WAKE, celery_app, is_redis
 from ncmix.jobs.settings import Settings
 from worker.leash import Leash, watch
+from worker.places import Place
 from worker.slot import Slot
 
 _LOG = logging.getLogger(__name__)
@@ -19,15 +20,15 @@ _LOG = logging.getLogger(__name__)
 class Host:
     """What the pool process needs, kept until it is forked."""
 
-    def __init__(self, settings: Settings, queues: Sequence[str]) -> None:
-        self._settings, self._queues = settings, queues
+    def __init__(self, settings: Settings, place: Place, queues: Sequence[str]) -> None:
+        self._settings, self._place, self._queues = settings, place, queues
         self._leash = Leash()
         self._slot: Slot | None = None
 
     def begin(self, **_: Any) -> None:
         """In the new pool process: make the slot, and let it stop when the main process says so or is dead."""
         self._leash.drop()
-        self._slot = Slot(self._settings, self._queues)
+        self._slot = Slot(self._settings, self._place, self._queues)
         watch(self._leash.watched, self._slot.stop)
         self._slot.start()
 
@@ -51,9 +52,9 @@ class Host:
         self._leash.drop()
 
 
-def build(settings: Settings, queues: Sequence[str]) -> Celery:
+def build(settings: Settings, place: Place, queues: Sequence[str]) -> Celery:
     """Celery with our task, tied to a slot that its pool process will make."""
-    app, host = celery_app(settings), Host(settings, queues)
+    app, host = celery_app(settings), Host(settings, place, queues)
     app.conf.update(
         worker_disable_prefetch=is_redis(settings),
         worker_prefetch_multiplier=1,
@@ -71,11 +72,11 @@ def build(settings: Settings, queues: Sequence[str]) -> Celery:
     return app
 
 
-def serve(settings: Settings, queues: Sequence[str]) -> int:
+def serve(settings: Settings, place: Place, queues: Sequence[str]) -> int:
     """Run until told to stop; gives the exit status."""
     for noisy in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    worker = build(settings, queues).Worker(
+    worker = build(settings, place, queues).Worker(
         pool="prefork",
         concurrency=1,
         queues=list(queues),

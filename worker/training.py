@@ -24,7 +24,7 @@ from ncmix.spec import Spec, SpecError, parse
 from ncmix.train import Training, run
 from worker.keeping import Keeper
 from worker.outcome import Outcome
-from worker.supervise import Timer
+from worker.timer import Timer
 
 _LOG = logging.getLogger("runner")
 _PROGRESS_SECONDS = 1.0
@@ -53,6 +53,8 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
         spec = _spec(database, lease)
         leave_a_core_free()
         device = resolve_device(settings.device if spec.device == "auto" else spec.device)
+        if device.type == "cuda" and settings.gpu_memory_fraction < 1:
+            torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_fraction)
         _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
         keeper = Keeper(database, lease, settings)
         training = run(spec, str(device), settings.data, keeper.begin(spec, device.type))

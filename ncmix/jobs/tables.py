@@ -48,7 +48,8 @@ class Base(DeclarativeBase):
 class Experiment(Base):
     """One spec to be run, how far it is and what came last: all that a list shows.
 
-    `epoch` counts the epochs done, `step` of `steps` the batches of the one under way. `attempt` counts the starts
+    `epoch` counts the epochs done, `step` of `steps` the batches of the one under way; `progressed` is when the
+    training last gave a sign of life. `attempt` counts the starts
     that are charged, `fence` all starts: the token without which nothing can be written. `log_bytes` is the length of
     the log, `revision` grows with every change that a reader could see in metrics, features or state. `parent_id` names
     the experiment that was retried or extended to make this one, also when that is no longer on record.
@@ -101,6 +102,7 @@ class Experiment(Base):
     epochs: Mapped[int]
     step: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int] = mapped_column(default=0)
+    progressed: Mapped[float | None]
     epoch_seconds: Mapped[float | None]
     latest: Mapped[dict[str, Any]] = mapped_column(default=dict)
     log_bytes: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -22,9 +22,12 @@ BESIDE = frozenset({"compile", "name", "tags", "priority", "limits"})
 
 
 class Limits(Part):
-    """Bounds the job service keeps; `wall_hours` counts from the start of an attempt."""
+    """Bounds the job service keeps. `wall_hours` counts from the start of an attempt, `stall_minutes` from the last
+    sign of life of the training; null leaves that to the service.
+    """
 
     wall_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
+    stall_minutes: Annotated[float, Field(gt=0, le=60 * 24 * 365)] | None = None
 
 
 class Extends(Part):

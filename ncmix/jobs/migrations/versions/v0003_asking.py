@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     """Add the column and make the tables."""
     op.add_column("experiment", sa.Column("parent_id", sa.String(length=20), nullable=True))
+    op.add_column("experiment", sa.Column("progressed", sa.Double(), nullable=True))
     op.create_table(
         "idempotency",
         sa.Column("key", sa.String(length=255), nullable=False),
@@ -36,4 +37,5 @@ def downgrade() -> None:
     """Drop what `upgrade` made."""
     op.drop_table("duty")
     op.drop_table("idempotency")
+    op.drop_column("experiment", "progressed")
     op.drop_column("experiment", "parent_id")
