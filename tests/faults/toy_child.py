@@ -1,7 +1,8 @@
 """A stand-in for the training child that records as the real one does, without PyTorch: `ID FENCE OUTCOME LEASH`.
 
 The name of the spec says how it behaves, in words: `epoch=0.05` seconds an epoch, `deaf` to SIGTERM, `hang=3` for ever
-in that epoch, `die=2` or `fail=2` in that one, `stage=2`: for ever between the arrays of that epoch.
+in that epoch, `die=2` or `fail=2` in that one, `stage=2`: in its first attempt, for ever between the
+arrays of that epoch.
 """
 
 import os
@@ -61,6 +62,8 @@ class Toy:
     def _misbehave(self, epoch: int) -> None:
         if epoch == self.how.get("die"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.lease.fence > 1:
+            self.how.pop("stage", None)
         if epoch == self.how.get("stage"):
             rows = np.zeros((1000, 100), np.float32)
             features.stage(self.database, self.lease, epoch, ArraySet("train", {"h": rows}))
