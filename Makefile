@@ -36,6 +36,10 @@ check: install  ## format, lint, types, import contracts
 test: install  ## every test; starts the servers it needs from this machine's binaries
 	$(BIN)/pytest
 
+.PHONY: chaos
+chaos: install  ## kill, freeze and restart everything at random: make chaos SEED=1 MINUTES=2
+	NCMIX_TEST_SEED=$(or $(SEED),1) NCMIX_TEST_MINUTES=$(or $(MINUTES),2) NCMIX_TEST_JOBS=200 $(BIN)/pytest -q tests/faults/test_chaos.py
+
 .PHONY: lock
 lock: install  ## resolve the newest versions into the hash-locked files
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements.lock

@@ -15,7 +15,7 @@ from ncmix.checkpoint import CheckpointError
 from ncmix.datasets.base import DataError
 from ncmix.errors import NcmixError
 from ncmix.jobs import queries, recording
-from ncmix.jobs.database import Database, patiently
+from ncmix.jobs.database import Database, brief, is_full, patiently
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, LeaseLostError, Reason, ReasonCode
 from ncmix.numerics import DeviceError, leave_a_core_free, resolve_device
@@ -59,8 +59,12 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
         keeper = Keeper(database, lease, settings)
         training = run(spec, str(device), settings.data, keeper.begin(spec, device.type))
         return Recorder(database, lease, settings, keeper).consume(training, stop)
-    except (LeaseLostError, DBAPIError):
+    except LeaseLostError:
         raise
+    except DBAPIError as error:
+        if not is_full(error):
+            raise
+        return Outcome("failed", Reason("disk_full", f"The disk of the database is full: {brief(error)}."))
     except Exception as error:
         reason = reason_of(error)
         if reason.code == "error":
