@@ -262,9 +262,13 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """The process can do its work: the database answers and has the schema this program knows."""
+    """The process can do its work: the database answers and has the schema this program knows.
 
-    status: Literal["ready"] = "ready"
+    Without the broker it is degraded: everything works, but a worker finds what is submitted only by its poll.
+    """
+
+    status: Literal["ready", "degraded"]
+    broker: Literal["answers", "does not answer"]
     schema_revision: str
 
 

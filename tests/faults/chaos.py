@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -100,7 +101,22 @@ class Storm:
         steps = requests if self.random.random() > 1 / 15 else faults
         (step,) = self.random.choices([s for s, _ in steps], [w for _, w in steps])
         step()
+        self._no_child_outlives_its_job()
         time.sleep(self.random.uniform(0.0, 0.15))
+
+    def _no_child_outlives_its_job(self) -> None:
+        """The end is written when the child is gone; one whose worker is taken for dead may be on its way out."""
+        if self.random.random() > 0.2:
+            return
+        with self.stage.database.reading() as session:
+            ended = session.execute(
+                select(Experiment.id, Experiment.fence).where(
+                    Experiment.reason_code.in_(("finished", "error", "killed")), Experiment.state.in_(FINAL)
+                )
+            ).all()
+        alive = {words for pid in self._children() if (words := _words(pid))}
+        left = {f"{experiment} {fence}" for experiment, fence in ended} & alive
+        assert not left, f"a child has outlived its job: {left}"
 
     def _submit(self) -> None:
         number = len(self.report.submitted) + sum(self.report.answers.values())
@@ -204,6 +220,15 @@ class Storm:
         if states & {"paused", "pausing"}:
             self._mend()
         return not states
+
+
+def _words(pid: int) -> str:
+    """The experiment and the fence of a toy child."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except OSError:
+        return ""
+    return " ".join(words[3:5])
 
 
 def _signal(pid: int, number: signal.Signals) -> bool:
