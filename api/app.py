@@ -1,5 +1,8 @@
 """The application: its routes, its errors, its description, and what opens and closes with it."""
 
+import os
+import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,16 +13,18 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from api import problems
-from api.bodies import BodyLimit
+from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.pictures import Pictures
 from api.routes import experiments, health, plots, results, vocabulary
 from ncmix import __version__
+from ncmix.jobs import duties
 from ncmix.jobs.database import Database
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings
 from ncmix.spec import Spec
 
+_JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
 _ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router)
 
@@ -50,9 +55,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     context = Context(settings, Database(settings.database_url), Hints(settings), Pictures())
     app.state.context = context
+    name, stopping = f"{socket.gethostname()}:{os.getpid()}:api", threading.Event()
+
+    def reap() -> None:
+        # Also here: when every worker is dead, somebody has to say so.
+        duties.reap(context.database, settings, name)
+
+    reaping = duties.every(settings.reap_seconds, reap, stopping)
     try:
         yield
     finally:
+        stopping.set()
+        reaping.join(_JOIN_SECONDS)
         context.close()
 
 
@@ -72,7 +86,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             license_info=app.license_info,
         )
-        _, found = models_json_schema([(Spec, "validation"), (problems.Problem, "validation")], ref_template=_REF)
+        _, found = models_json_schema(
+            [(model, "validation") for model in (Spec, Extension, problems.Problem)], ref_template=_REF
+        )
         described["components"]["schemas"].update(found["$defs"])
         _drop_other_errors(described)
         app.openapi_schema = described

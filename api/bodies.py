@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
@@ -76,6 +76,28 @@ async def _spec(request: Request) -> Spec:
 # The spec in the body of a request, as a parameter of an endpoint.
 PostedSpec = Annotated[Spec, Depends(_spec)]
 
+
+class Extension(BaseModel):
+    """How far a training goes on: `epochs` are all epochs, those that are done included; `set` says what else changes,
+    in words such as `schedule=constant`.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    epochs: int = Field(ge=2, le=1_000_000, examples=[500])
+    set: list[Annotated[str, Field(max_length=1000)]] = Field([], max_length=20, examples=[["schedule=constant"]])
+
+
+async def _extension(request: Request) -> Extension:
+    data = await _json(request)
+    try:
+        return Extension.model_validate(data)
+    except ValidationError as error:
+        raise problems.invalid_body(error.errors(include_url=False)) from error
+
+
+PostedExtension = Annotated[Extension, Depends(_extension)]
+
 _EXAMPLES = {
     "shortest": {
         "summary": "Handwritten digits, everything else by default",
@@ -95,10 +117,11 @@ _EXAMPLES = {
     },
 }
 
-# What OpenAPI says of such a body: the endpoint itself sees only what was read from it.
-SPEC_IN_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Spec"}, "examples": _EXAMPLES}},
-    }
-}
+
+def json_in_openapi(model: type[BaseModel], **more: Any) -> dict[str, Any]:
+    """What OpenAPI says of such a body: the endpoint itself sees only what was read from it."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, **more}}}}
+
+
+SPEC_IN_OPENAPI = json_in_openapi(Spec, examples=_EXAMPLES)

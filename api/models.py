@@ -45,6 +45,9 @@ class Experiment(BaseModel):
     queue: str
     spec: dict[str, Any]
     key: str = Field(description="SHA-256 of the science in the spec; the same for every repetition")
+    parent: str | None = Field(
+        description="The experiment that was retried or extended to make this one; it may be deleted"
+    )
     tags: list[str]
     priority: int
     created_at: datetime
@@ -71,6 +74,7 @@ class Experiment(BaseModel):
                     "queue": "cpu",
                     "spec": {"dataset": {"kind": "digits"}, "model": {"kind": "mlp"}, "mix": {"kind": "mixup"}},
                     "key": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
+                    "parent": None,
                     "tags": ["demo"],
                     "priority": 0,
                     "created_at": "2026-01-01T12:00:00Z",
@@ -108,6 +112,7 @@ class Experiment(BaseModel):
             queue=row.queue,
             spec=row.spec,
             key=row.key,
+            parent=row.parent_id,
             tags=row.spec.get("tags", []),
             priority=row.priority,
             created_at=instant(row.created),
@@ -212,9 +217,13 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """The process can do its work: the database answers and has the schema this program knows."""
+    """The process can do its work: the database answers and has the schema this program knows.
 
-    status: Literal["ready"] = "ready"
+    Without the broker it is degraded: everything works, but a worker finds what is submitted only by its poll.
+    """
+
+    status: Literal["ready", "degraded"]
+    broker: Literal["answers", "does not answer"]
     schema_revision: str
 
 

@@ -16,10 +16,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ncmix import spec
+from ncmix.jobs.idempotency import InFlightError, KeyReusedError
 from ncmix.jobs.queries import CursorError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
 from ncmix.plots import PlotError
 from ncmix.presets import PresetError
+from ncmix.spec import SpecError
 
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger(__name__)
@@ -92,6 +94,15 @@ def invalid_spec(found: Sequence[spec.Problem]) -> ProblemError:
     return ProblemError(problem(422, "invalid-spec", detail, title="The spec cannot be used", errors=errors))
 
 
+def invalid_body(found: Sequence[Mapping[str, Any]]) -> ProblemError:
+    """422 for a body that is no spec, with one error a field."""
+    errors = [
+        FieldError(pointer="".join(f"/{step}" for step in detail["loc"]), detail=_sentence(detail)) for detail in found
+    ]
+    names = ", ".join(e.pointer.strip("/") or "the body" for e in errors)
+    return ProblemError(problem(422, "invalid-body", f"These fields cannot be used: {names}.", errors=errors))
+
+
 def answer(said: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The response that carries a problem."""
     body = json.dumps(said.model_dump(), ensure_ascii=False).encode("utf-8", "backslashreplace")
@@ -126,6 +137,20 @@ def _conflict(request: Request, error: Exception) -> Response:
 def _cursor(request: Request, error: Exception) -> Response:
     wrong = FieldError(pointer="/cursor", detail=str(error), part="query")
     return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
+
+
+def _reused(request: Request, error: Exception) -> Response:
+    wrong = FieldError(pointer="/Idempotency-Key", detail=str(error), part="header")
+    return answer(problem(422, "idempotency-key-reused", str(error), errors=[wrong]))
+
+
+def _in_flight(request: Request, error: Exception) -> Response:
+    return answer(problem(409, "in-flight", str(error)), {"Retry-After": "1"})
+
+
+def _spec_from_before(request: Request, error: Exception) -> Response:
+    """What is on record cannot be used for what was asked; a spec in a body has its errors named field by field."""
+    return answer(problem(422, "invalid-spec", " ".join(str(error).split())))
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -193,6 +218,9 @@ _HANDLERS: dict[type[Exception], Any] = {
     PresetError: _not_found,
     PlotError: _not_found,
     NotAllowedError: _conflict,
+    SpecError: _spec_from_before,
+    KeyReusedError: _reused,
+    InFlightError: _in_flight,
     CursorError: _cursor,
     RequestValidationError: _invalid,
     HTTPException: _http,

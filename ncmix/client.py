@@ -1,5 +1,6 @@
 """Talks to the service over HTTP: submit, follow, cancel, fetch; every answer is plain JSON values or bytes."""
 
+import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -11,6 +12,7 @@ from ncmix.errors import NcmixError
 from ncmix.spec import Spec
 
 Json = dict[str, Any]
+_TRIES, _REST_SECONDS = 3, 0.5
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -40,7 +42,7 @@ class Client:
     def submit(self, spec: Spec | Mapping[str, Any], rerun: bool = False) -> Json:
         """Queue an experiment; the same spec again gives the one that is there, unless `rerun`."""
         body = spec.model_dump(mode="json") if isinstance(spec, Spec) else dict(spec)
-        return self._json("POST", "/experiments", json=body, params={"rerun": rerun})
+        return self._json("POST", "/experiments", json=body, params={"rerun": rerun}, **_only_once())
 
     def submit_preset(self, name: str) -> list[Json]:
         """Queue every experiment of a preset."""
@@ -72,6 +74,30 @@ class Client:
         """Ask it to stop; to ask again changes nothing."""
         return self._json("POST", f"/experiments/{experiment}/cancel")
 
+    def pause(self, experiment: str) -> Json:
+        """Ask it to make way until it is resumed."""
+        return self._json("POST", f"/experiments/{experiment}/pause")
+
+    def resume(self, experiment: str) -> Json:
+        """Let a paused one go on where it stopped."""
+        return self._json("POST", f"/experiments/{experiment}/resume")
+
+    def retry(self, experiment: str) -> Json:
+        """Run once more what failed or was cancelled; gives the new experiment."""
+        return self._json("POST", f"/experiments/{experiment}/retry", **_only_once())
+
+    def extend(self, experiment: str, epochs: int, *assignments: str) -> Json:
+        """Train one that has succeeded on to `epochs` in all; gives the new experiment.
+
+        Words such as `schedule=constant` say what else changes.
+        """
+        body = {"epochs": epochs, "set": list(assignments)}
+        return self._json("POST", f"/experiments/{experiment}/extend", json=body, **_only_once())
+
+    def delete(self, experiment: str) -> None:
+        """Remove it and everything recorded of it; one that is under way must be cancelled first."""
+        self._send("DELETE", f"/experiments/{experiment}")
+
     def plot(self, experiment: str, name: str, suffix: str = "png", **options: str | int) -> bytes:
         """A picture of it: `nc`, `curves` or `last-layer` as png, svg or pdf."""
         return self._send("GET", f"/experiments/{experiment}/plots/{name}.{suffix}", params=options).content
@@ -92,14 +118,22 @@ class Client:
     def _json(self, method: str, path: str, **options: Any) -> Json:
         return self._send(method, path, **options).json()
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+    def _send(self, method: str, path: str, tries: int = 1, **options: Any) -> httpx2.Response:
         try:
             response = self._http.request(method, path, **options)
         except httpx2.TransportError as error:
+            if tries > 1:
+                time.sleep(_REST_SECONDS)
+                return self._send(method, path, tries - 1, **options)
             raise NcmixError(f"The service at {self.url} does not answer: {error}.") from error
         if response.is_error:
             raise ApiError(response.status_code, _problem(response))
         return response
+
+
+def _only_once() -> dict[str, Any]:
+    """Options of a request that makes something: asked again when the answer was lost, it is still done once."""
+    return {"headers": {"Idempotency-Key": secrets.token_hex(16)}, "tries": _TRIES}
 
 
 def _problem(response: httpx2.Response) -> Json:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import httpx2
 import psycopg
 import redis
 
@@ -191,10 +192,54 @@ class Postgres(Server):
         return False
 
 
+class Api:
+    """A real `python -m api`; a context manager that ends it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = {**os.environ, **environment}
+        self.folder = Path(tempfile.mkdtemp(prefix="ncmix-api-"))
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self._command = [sys.executable, "-m", "api", "--port", str(port)]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """What it said so far."""
+        return (self.folder / "log").read_text()
+
+    def start(self, seconds: float = 60.0) -> None:
+        """Start, or start again on the same port; returns when it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+        wait_for(self._up, "An answer of the API", seconds)
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def _up(self) -> bool:
+        if self.process is None or self.process.poll() is not None:
+            raise RuntimeError(f"The API ended: {self.log[-2000:]}")
+        with suppress(httpx2.TransportError):
+            return httpx2.get(f"{self.url}/readyz", timeout=5.0).is_success
+        return False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 class Worker:
     """A real `python -m worker`; a context manager that leaves neither it nor a child of it behind."""
 
-    def __init__(self, environment: Mapping[str, str], *words: str) -> None:
+    def __init__(self, environment: Mapping[str, str], *words: str, module: str = "worker") -> None:
+        self._module = module
         self._environment = {**os.environ, **environment}
         self._words = words
         self.folder = Path(tempfile.mkdtemp(prefix="ncmix-worker-"))
@@ -222,21 +267,32 @@ class Worker:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to both Celery processes: SIGSTOP freezes them."""
+        if self.process is not None:
+            os.killpg(self.process.pid, number)
+
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start, or start again after `kill` or `stop`."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker", *self._words],
+                [sys.executable, "-m", self._module, *self._words],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        return self
 
     def __exit__(self, *_: object) -> None:
         with suppress(ProcessLookupError):
             self.kill()
-        wait_for(lambda: not self.children(), "The end of the worker's child")
+        wait_for(
+            lambda: not self.children("worker.runner") + self.children("toy_child"), "The end of the worker's child"
+        )
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -1,12 +1,17 @@
-"""`python -m worker [--queues cpu,gpu]`: one slot that runs one experiment at a time. Start more for more slots."""
+"""`python -m worker [--queues cpu,gpu]`: a slot on every GPU of this machine, or one on the CPU (see NCMIX_SLOTS)."""
 
 import argparse
 import logging
+import os
+import signal
 import sys
 
 from ncmix.jobs.queue import QUEUES
 from ncmix.jobs.settings import Settings, SettingsError
+from worker import leash
 from worker.app import serve
+from worker.fleet import Fleet
+from worker.places import places
 
 _LOG = logging.getLogger("worker")
 
@@ -19,17 +24,33 @@ def _queues(text: str) -> tuple[str, ...]:
     return names
 
 
-def main() -> int:
-    """Serve until SIGTERM: then stop the child, give back its lease, and end within the grace period."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
-    parser.add_argument("--queues", type=_queues, default=QUEUES, help="which queues to serve (default: cpu,gpu)")
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--queues", type=_queues, help="which queues every slot serves (default: cpu,gpu on a GPU, cpu on the CPU)"
+    )
+    parser.add_argument("--leash", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Serve until SIGTERM: then stop the children, give back their leases, and end within the grace period."""
+    arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if arguments.leash is not None:
+        # A slot of a fleet stops with it.
+        os.set_inheritable(arguments.leash, False)
+        leash.watch(arguments.leash, lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
-        return serve(Settings.from_environment(), arguments.queues)
+        settings = Settings.from_environment()
     except SettingsError as error:
         _LOG.error("%s", error)
         return 2
+    here = places(settings, os.environ)
+    if len(here) > 1:
+        _LOG.info("%d slots, on %s", len(here), ", ".join(map(str, here)))
+        return Fleet(here, [f"--queues={','.join(arguments.queues)}"] if arguments.queues else []).serve()
+    return serve(settings, here[0], arguments.queues or here[0].queues)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Celery around a slot: it hears the hints and keeps one pool process, in which the slot lives."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery, signals
@@ -10,7 +10,9 @@ from sqlalchemy.exc import DBAPIError
 from ncmix.jobs.database import brief
 from ncmix.jobs.queue import WAKE, celery_app, is_redis
 from ncmix.jobs.settings import Settings
+from worker.child import Command, runner
 from worker.leash import Leash, watch
+from worker.places import Place
 from worker.slot import Slot
 
 _LOG = logging.getLogger(__name__)
@@ -19,15 +21,15 @@ _LOG = logging.getLogger(__name__)
 class Host:
     """What the pool process needs, kept until it is forked."""
 
-    def __init__(self, settings: Settings, queues: Sequence[str]) -> None:
-        self._settings, self._queues = settings, queues
+    def __init__(self, make: Callable[[], Slot]) -> None:
+        self._make = make
         self._leash = Leash()
         self._slot: Slot | None = None
 
     def begin(self, **_: Any) -> None:
         """In the new pool process: make the slot, and let it stop when the main process says so or is dead."""
         self._leash.drop()
-        self._slot = Slot(self._settings, self._queues)
+        self._slot = self._make()
         watch(self._leash.watched, self._slot.stop)
         self._slot.start()
 
@@ -51,9 +53,9 @@ class Host:
         self._leash.drop()
 
 
-def build(settings: Settings, queues: Sequence[str]) -> Celery:
+def build(settings: Settings, make: Callable[[], Slot]) -> Celery:
     """Celery with our task, tied to a slot that its pool process will make."""
-    app, host = celery_app(settings), Host(settings, queues)
+    app, host = celery_app(settings), Host(make)
     app.conf.update(
         worker_disable_prefetch=is_redis(settings),
         worker_prefetch_multiplier=1,
@@ -71,11 +73,11 @@ def build(settings: Settings, queues: Sequence[str]) -> Celery:
     return app
 
 
-def serve(settings: Settings, queues: Sequence[str]) -> int:
-    """Run until told to stop; gives the exit status."""
+def serve(settings: Settings, place: Place, queues: Sequence[str], command: Command = runner) -> int:
+    """Run until told to stop; gives the exit status. Tests have another command of the child."""
     for noisy in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    worker = build(settings, queues).Worker(
+    worker = build(settings, lambda: Slot(settings, place, queues, command)).Worker(
         pool="prefork",
         concurrency=1,
         queues=list(queues),

@@ -5,7 +5,7 @@ import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Self
 
@@ -16,6 +16,7 @@ from worker.outcome import Outcome, read
 # The command of a child, given its lease, the descriptor for its outcome, and the one of its leash.
 Command = Callable[[Lease, int, int], Sequence[str]]
 _PIECE = 2**16
+_PLAIN = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
 
 def runner(lease: Lease, outcome: int, leash: int) -> list[str]:
@@ -27,7 +28,7 @@ def runner(lease: Lease, outcome: int, leash: int) -> list[str]:
 class Child:
     """A child process; on leaving the context its whole process group is gone."""
 
-    def __init__(self, command: Command, lease: Lease) -> None:
+    def __init__(self, command: Command, lease: Lease, environment: Mapping[str, str] | None = None) -> None:
         self.output = b""
         self._ended = False
         self._word = b""
@@ -42,7 +43,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 pass_fds=(told, self._leash.watched),
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"},
+                env={**os.environ, **_PLAIN, **(environment or {})},
             )
         finally:
             os.close(told)

@@ -4,14 +4,14 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from sqlalchemy.exc import DBAPIError
-
-from ncmix.jobs import lifecycle, queries
-from ncmix.jobs.database import Database, brief
+from ncmix.jobs import duties, lifecycle, queries
+from ncmix.jobs.database import Database
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim
+from worker.child import Command, runner
+from worker.places import Place
 from worker.supervise import Supervisor
 
 _LOG = logging.getLogger(__name__)
@@ -20,8 +20,15 @@ _LOG = logging.getLogger(__name__)
 class Slot:
     """Owns the connections of its process: to be made behind the fork."""
 
-    def __init__(self, settings: Settings, queues: Sequence[str]) -> None:
-        self._settings, self._queues = settings, queues
+    def __init__(self, settings: Settings, place: Place, queues: Sequence[str], command: Command = runner) -> None:
+        """
+        Args:
+            settings: all the times.
+            place: where its experiments run.
+            queues: the queues it serves.
+            command: how to start a child; another one in tests.
+        """
+        self._settings, self._place, self._queues, self._command = settings, place, queues, command
         self._database = Database(settings.database_url)
         self._stopping, self._busy = threading.Event(), threading.Lock()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
@@ -29,8 +36,8 @@ class Slot:
     def start(self) -> None:
         """Begin to look, in threads of its own, for expired leases and for experiments of which no hint came."""
         for seconds, duty in ((self._settings.reap_seconds, self.reap), (self._settings.poll_seconds, self.poll)):
-            threading.Thread(target=self._every, args=(seconds, duty), name=duty.__name__, daemon=True).start()
-        _LOG.info("%s serves the queues %s", self.name, ", ".join(self._queues))
+            duties.every(seconds, duty, self._stopping)
+        _LOG.info("%s serves the queues %s on %s", self.name, ", ".join(self._queues), self._place)
 
     def stop(self) -> None:
         """Claim nothing more; what runs is stopped and released. Returns at once."""
@@ -50,15 +57,13 @@ class Slot:
         with self._busy:
             self.reap()
             while not self._stopping.is_set() and (claim := self._claim()):
-                Supervisor(claim, self._database, self._settings, self._stopping).run()
+                self._run(claim)
                 count += 1
         return count
 
     def reap(self) -> None:
         """Take experiments from workers that are dead."""
-        with self._database.transaction() as session:
-            for experiment in lifecycle.reap(session, self._settings):
-                _LOG.warning("experiment %s: %s: %s", experiment.id, experiment.state, experiment.reason_message)
+        duties.reap(self._database, self._settings, self.name)
 
     def poll(self) -> None:
         """Run what waits without a hint, if this slot is free. Asks no broker: that may be what is broken."""
@@ -69,17 +74,10 @@ class Slot:
         if waiting:
             self.drain()
 
+    def _run(self, claim: Claim) -> None:
+        environment = self._place.environment
+        Supervisor(claim, self._database, self._settings, self._stopping, self._command, environment).run()
+
     def _claim(self) -> Claim | None:
         with self._database.transaction() as session:
             return lifecycle.claim(session, self._queues, self.name, self._settings)
-
-    def _every(self, seconds: float, duty: Callable[[], None]) -> None:
-        while not self._stopping.is_set():
-            try:
-                duty()
-            except DBAPIError as error:
-                _LOG.warning("%s: the database does not answer: %s", duty.__name__, brief(error))
-            except Exception:
-                # A thread that ends is missed by nobody.
-                _LOG.exception("%s failed", duty.__name__)
-            self._stopping.wait(seconds)

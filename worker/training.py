@@ -15,7 +15,7 @@ from ncmix.checkpoint import CheckpointError
 from ncmix.datasets.base import DataError
 from ncmix.errors import NcmixError
 from ncmix.jobs import queries, recording
-from ncmix.jobs.database import Database, patiently
+from ncmix.jobs.database import Database, brief, is_full, patiently
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, LeaseLostError, Reason, ReasonCode
 from ncmix.numerics import DeviceError, leave_a_core_free, resolve_device
@@ -24,7 +24,7 @@ from ncmix.spec import Spec, SpecError, parse
 from ncmix.train import Training, run
 from worker.keeping import Keeper
 from worker.outcome import Outcome
-from worker.supervise import Timer
+from worker.timer import Timer
 
 _LOG = logging.getLogger("runner")
 _PROGRESS_SECONDS = 1.0
@@ -53,12 +53,18 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
         spec = _spec(database, lease)
         leave_a_core_free()
         device = resolve_device(settings.device if spec.device == "auto" else spec.device)
+        if device.type == "cuda" and settings.gpu_memory_fraction < 1:
+            torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_fraction)
         _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
         keeper = Keeper(database, lease, settings)
         training = run(spec, str(device), settings.data, keeper.begin(spec, device.type))
         return Recorder(database, lease, settings, keeper).consume(training, stop)
-    except (LeaseLostError, DBAPIError):
+    except LeaseLostError:
         raise
+    except DBAPIError as error:
+        if not is_full(error):
+            raise
+        return Outcome("failed", Reason("disk_full", f"The disk of the database is full: {brief(error)}."))
     except Exception as error:
         reason = reason_of(error)
         if reason.code == "error":

@@ -1,45 +1,58 @@
-"""Experiments: submit, find, cancel and delete them."""
+"""Experiments: submit, find, pause, cancel, repeat, prolong and delete them."""
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
+from sqlalchemy.orm import Session
 
 from api import models, problems
-from api.bodies import SPEC_IN_OPENAPI, PostedSpec
+from api.bodies import SPEC_IN_OPENAPI, Extension, PostedExtension, PostedSpec, json_in_openapi
 from api.context import Context, Service
+from api.once import Once, OnlyOnce, Reply
 from api.parameters import ExperimentId, Listing, Submit
 from ncmix.jobs import checkpoints, lifecycle, queries
 from ncmix.jobs.lifecycle import Submitted
 from ncmix.jobs.queue import queue_of
+from ncmix.jobs.tables import Experiment
 from ncmix.spec import ImageFolder, Problem, Spec
 
 router = APIRouter(prefix=f"{models.ROOT}/experiments", tags=["experiments"])
 
 _LOCATION = {"Location": {"description": "Where the experiment is", "schema": {"type": "string"}}}
+_MADE: dict[int | str, dict[str, Any]] = {
+    201: {"description": "It is on record and queued.", "headers": _LOCATION},
+    200: {"description": "The same spec is on record already.", "model": models.Experiment, "headers": _LOCATION},
+}
+# What two kinds of endpoints share: those that ask something of an experiment, and those that may make one.
+_ASKING: dict[str, Any] = {
+    "status_code": 202,
+    "response_model": models.Experiment,
+    "responses": problems.responses(404, 409, 422, 503),
+}
+_MAKING: dict[str, Any] = {
+    "status_code": 201,
+    "response_model": models.Experiment,
+    "responses": {**_MADE, **problems.responses(400, 404, 409, 413, 415, 422, 503)},
+}
 _LINK = {"Link": {"description": 'The address of the next page, rel="next"', "schema": {"type": "string"}}}
 
 
 @router.post(
     "",
     status_code=201,
-    responses={
-        201: {"description": "It is on record and queued.", "headers": _LOCATION},
-        200: {"description": "The same spec is on record already.", "model": models.Experiment, "headers": _LOCATION},
-        **problems.responses(400, 413, 415, 422, 503),
-    },
+    response_model=models.Experiment,
+    responses={**_MADE, **problems.responses(400, 409, 413, 415, 422, 503)},
     openapi_extra=SPEC_IN_OPENAPI,
 )
 def submit_experiment(
-    spec: PostedSpec, how: Annotated[Submit, Query()], service: Service, tasks: BackgroundTasks, response: Response
-) -> models.Experiment:
+    spec: PostedSpec, how: Annotated[Submit, Query()], service: Service, once: OnlyOnce, tasks: BackgroundTasks
+) -> Response:
     """Queue an experiment. The same spec again gives the one there is, unless that failed or was cancelled."""
     refuse_unknown_folder(spec, service)
-    (submitted,) = submit_all([spec], service, tasks, rerun=how.rerun)
-    shown = models.Experiment.of(submitted.experiment)
-    response.status_code = 201 if submitted.created else 200
-    response.headers["Location"] = shown.links.self
-    return shown
+    queue = queue_of(spec, service.settings)
+    return _make(service, once, tasks, lambda session: lifecycle.submit(session, spec, queue, rerun=how.rerun))
 
 
 @router.get("", responses={200: {"headers": _LINK}, **problems.responses(422, 503)})
@@ -70,12 +83,66 @@ def delete_experiment(experiment_id: ExperimentId, service: Service) -> None:
     checkpoints.forget(service.settings.checkpoint_dir, experiment_id)
 
 
-@router.post("/{id}/cancel", status_code=202, responses=problems.responses(404, 409, 503))
-def cancel_experiment(experiment_id: ExperimentId, service: Service) -> models.Experiment:
+@router.post("/{id}/cancel", **_ASKING)
+def cancel_experiment(experiment_id: ExperimentId, service: Service, once: OnlyOnce) -> Response:
     """Ask an experiment to end: at once if it waits, else once its process is gone. Asking twice is harmless."""
-    with service.database.transaction() as session:
-        cancelled = lifecycle.cancel(session, experiment_id)
-    return models.Experiment.of(cancelled)
+    return _ask(service, once, partial(lifecycle.cancel, experiment_id=experiment_id))
+
+
+@router.post("/{id}/pause", **_ASKING)
+def pause_experiment(experiment_id: ExperimentId, service: Service, once: OnlyOnce) -> Response:
+    """Ask an experiment to make way until it is resumed: at once if it waits, else once its process is gone."""
+    return _ask(service, once, partial(lifecycle.pause, experiment_id=experiment_id))
+
+
+@router.post("/{id}/resume", **_ASKING)
+def resume_experiment(
+    experiment_id: ExperimentId, service: Service, once: OnlyOnce, tasks: BackgroundTasks
+) -> Response:
+    """Let a paused experiment go on where it stopped; one that is only about to pause stays on its way."""
+
+    def work(session: Session) -> Experiment:
+        resumed = lifecycle.resume(session, experiment_id)
+        tasks.add_task(service.hints.wake, resumed.queue)
+        return resumed
+
+    return _ask(service, once, work)
+
+
+@router.post("/{id}/retry", **_MAKING)
+def retry_experiment(experiment_id: ExperimentId, service: Service, once: OnlyOnce, tasks: BackgroundTasks) -> Response:
+    """Run once more what failed or was cancelled: a new experiment, and the old one keeps its log and its reason."""
+    return _make(service, once, tasks, partial(lifecycle.retry, experiment_id=experiment_id))
+
+
+@router.post("/{id}/extend", **_MAKING, openapi_extra=json_in_openapi(Extension))
+def extend_experiment(
+    experiment_id: ExperimentId, how: PostedExtension, service: Service, once: OnlyOnce, tasks: BackgroundTasks
+) -> Response:
+    """Train one that has succeeded on to more epochs: a new experiment that starts from its last checkpoint."""
+    return _make(
+        service,
+        once,
+        tasks,
+        partial(lifecycle.extend, experiment_id=experiment_id, epochs=how.epochs, assignments=how.set),
+    )
+
+
+def _ask(service: Context, once: Once, work: Callable[[Session], Experiment]) -> Response:
+    return once.answer(service.database, lambda session: Reply(202, models.Experiment.of(work(session))))
+
+
+def _make(service: Context, once: Once, tasks: BackgroundTasks, work: Callable[[Session], Submitted]) -> Response:
+    """Do what may make an experiment; once that is committed and the answer sent, wake the workers it waits for."""
+
+    def reply(session: Session) -> Reply:
+        submitted = work(session)
+        shown = models.Experiment.of(submitted.experiment)
+        if submitted.created:
+            tasks.add_task(service.hints.wake, shown.queue)
+        return Reply(201 if submitted.created else 200, shown, shown.links.self)
+
+    return once.answer(service.database, reply)
 
 
 def refuse_unknown_folder(spec: Spec, service: Context) -> None:
@@ -89,12 +156,3 @@ def refuse_unknown_folder(spec: Spec, service: Context) -> None:
         known = f"registered are {', '.join(folders)}" if folders else "none is registered (NCMIX_IMAGE_FOLDERS)"
         wrong = Problem("/dataset/name", f"There is no image folder {spec.dataset.name!r} here; {known}.")
         raise problems.invalid_spec([wrong])
-
-
-def submit_all(specs: Iterable[Spec], service: Context, tasks: BackgroundTasks, *, rerun: bool) -> list[Submitted]:
-    """Put them on record, all or none; once that is committed and the answer sent, wake the workers they wait for."""
-    with service.database.transaction() as session:
-        submitted = [lifecycle.submit(session, s, queue_of(s, service.settings), rerun=rerun) for s in specs]
-    for queue in sorted({s.experiment.queue for s in submitted if s.created}):
-        tasks.add_task(service.hints.wake, queue)
-    return submitted

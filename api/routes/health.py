@@ -24,9 +24,11 @@ async def healthz() -> models.Health:
 
 @router.get("/readyz", responses=problems.responses(503))
 def readyz(service: Service) -> models.Readiness:
-    """The database answers and has the schema of this program. The queue may be down: it carries only hints."""
+    """The database answers and has the schema of this program. Without the broker it is degraded, not dead."""
     wanted, found = migrate.head(), migrate.current(service.database.engine)
     if found != wanted:
         detail = f"The schema is at revision {found}, this program needs {wanted}: run python -m ncmix.jobs.migrate."
         raise problems.ProblemError(problems.problem(503, "unavailable", detail))
-    return models.Readiness(schema_revision=wanted)
+    if service.hints.can_be_sent():
+        return models.Readiness(status="ready", broker="answers", schema_revision=wanted)
+    return models.Readiness(status="degraded", broker="does not answer", schema_revision=wanted)

@@ -3,12 +3,15 @@
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, BackgroundTasks, Query, Response
+from sqlalchemy.orm import Session
 
 from api import models, problems
 from api.context import Service
+from api.once import OnlyOnce, Reply
 from api.parameters import PresetScale, SubmitPreset
-from api.routes.experiments import submit_all
 from ncmix import presets, vocabulary
+from ncmix.jobs import lifecycle
+from ncmix.jobs.queue import queue_of
 from ncmix.jobs.states import State
 
 router = APIRouter(prefix=models.ROOT, tags=["vocabulary"])
@@ -37,15 +40,25 @@ def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.Pre
 @router.post(
     "/presets/{name}",
     status_code=201,
+    response_model=models.SubmittedPreset,
     responses={
         200: {"description": "All of them are on record already.", "model": models.SubmittedPreset},
-        **problems.responses(404, 422, 503),
+        **problems.responses(404, 409, 422, 503),
     },
 )
 def submit_preset(
-    name: str, how: Annotated[SubmitPreset, Query()], service: Service, tasks: BackgroundTasks, response: Response
-) -> models.SubmittedPreset:
+    name: str, how: Annotated[SubmitPreset, Query()], service: Service, once: OnlyOnce, tasks: BackgroundTasks
+) -> Response:
     """Queue every experiment of a preset, all or none; those there are already are given as they stand."""
-    submitted = submit_all(presets.load(name, how.scale).specs, service, tasks, rerun=how.rerun)
-    response.status_code = 201 if any(s.created for s in submitted) else 200
-    return models.SubmittedPreset(items=[models.Experiment.of(s.experiment) for s in submitted])
+    specs = presets.load(name, how.scale).specs
+
+    def work(session: Session) -> Reply:
+        submitted = [
+            lifecycle.submit(session, spec, queue_of(spec, service.settings), rerun=how.rerun) for spec in specs
+        ]
+        for queue in sorted({s.experiment.queue for s in submitted if s.created}):
+            tasks.add_task(service.hints.wake, queue)
+        shown = models.SubmittedPreset(items=[models.Experiment.of(s.experiment) for s in submitted])
+        return Reply(201 if any(s.created for s in submitted) else 200, shown)
+
+    return once.answer(service.database, work)

@@ -62,7 +62,7 @@ def running(home: Path, host: str, port: int) -> Iterator[Service]:
     with ExitStack() as stack, _listening(host, port) as listener:
         url = f"http://{host}:{listener.getsockname()[1]}"
         api = [sys.executable, "-m", "api", "--fd", str(listener.fileno())]
-        commands = {"worker": [sys.executable, "-m", "worker"], "api": api}
+        commands = {"worker": [sys.executable, "-m", "worker", "--queues=cpu,gpu"], "api": api}
         service = Service(url, logs, {})
         for name, command in commands.items():
             process = _start(command, environment, logs / f"{name}.log", listener.fileno())

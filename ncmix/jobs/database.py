@@ -1,5 +1,6 @@
 """The connection to the record: two context managers, and the only place that commits."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from psycopg import Cursor
+from psycopg.errors import DiskFull
 from psycopg.pq import Format
 from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -19,6 +21,8 @@ from sqlalchemy.sql.functions import FunctionElement
 T = TypeVar("T")
 _WRITER = "ncmix_writer"
 _RETRY_SECONDS = 0.5
+# The second is what a write-ahead log meets that finds no room for its index.
+_SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _PRAGMAS = (
     "busy_timeout = 10000",
     # These two bind only while the file is being made.
@@ -82,6 +86,11 @@ def patiently(action: Callable[[], T], seconds: float) -> T:
             if time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
+
+
+def is_full(error: DBAPIError) -> bool:
+    """Whether the database refused a write because its disk is full."""
+    return isinstance(error.orig, DiskFull) or getattr(error.orig, "sqlite_errorcode", None) in _SQLITE_FULL
 
 
 def brief(error: DBAPIError) -> str:

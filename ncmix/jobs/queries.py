@@ -188,6 +188,18 @@ def state_under(session: Session, lease: Lease) -> State:
     return state
 
 
+def sign_under(session: Session, lease: Lease) -> tuple[State, float | None]:
+    """The state of the experiment of a lease, and when its training last gave a sign, for its holder.
+
+    Raises:
+        LeaseLostError: it is not held any more.
+    """
+    found = session.execute(select(Experiment.state, Experiment.progressed).where(is_held(lease))).one_or_none()
+    if found is None:
+        raise LeaseLostError(lease)
+    return found.state, found.progressed
+
+
 def _filtered(filters: Filters) -> Select[Experiment]:
     query = select(Experiment)
     for column, wanted in (

@@ -4,9 +4,11 @@ A lost hint costs a poll interval, a doubled one a query that finds nothing.
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
+import redis
 from celery import Celery
 from kombu.entity import Queue as Route
 
@@ -64,6 +66,7 @@ class Hints:
     """Sends hints. Keep one for a process: it holds connections."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._app = celery_app(settings)
 
     def wake(self, queue: str) -> bool:
@@ -78,6 +81,16 @@ class Hints:
             _LOG.warning("The hint for queue %s was not sent (%s); a worker's poll will find it.", queue, error)
             return False
         return True
+
+    def can_be_sent(self) -> bool:
+        """Whether the broker answers, found out in two seconds at most."""
+        if not is_redis(self._settings):
+            return os.access(self._settings.broker_folder, os.W_OK)
+        try:
+            with redis.Redis.from_url(self._settings.broker_url, socket_timeout=1, socket_connect_timeout=1) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
 
     def close(self) -> None:
         """Close the connections."""

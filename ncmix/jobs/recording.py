@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
 from ncmix.jobs import features
-from ncmix.jobs.database import Database
+from ncmix.jobs.database import Database, now
 from ncmix.jobs.fencing import add_event, clock, held, is_held
 from ncmix.jobs.states import Lease, LeaseLostError
 from ncmix.jobs.tables import LOG_CHUNK_BYTES, Experiment, FeatureSet, LogChunk, MetricValue
@@ -27,7 +27,7 @@ def progress(session: Session, lease: Lease, tick: Tick) -> None:
     changed = session.scalar(
         update(Experiment)
         .where(is_held(lease))
-        .values(epoch=done, step=tick.step, steps=tick.steps)
+        .values(epoch=done, step=tick.step, steps=tick.steps, progressed=now())
         .returning(Experiment.id)
         .execution_options(synchronize_session=False)
     )
@@ -43,8 +43,9 @@ def record(database: Database, lease: Lease, snapshot: Snapshot) -> None:
         _write_metrics(session, lease, snapshot)
         if staged:
             session.execute(update(FeatureSet).where(FeatureSet.id.in_(staged)).values(state="complete"))
+        experiment.progressed = at = clock(session)
         _advance(experiment, snapshot)
-        add_event(session, experiment, "epoch", clock(session), {"epoch": snapshot.epoch})
+        add_event(session, experiment, "epoch", at, {"epoch": snapshot.epoch})
 
 
 def append_log(session: Session, lease: Lease, data: bytes) -> None:

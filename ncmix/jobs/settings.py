@@ -1,6 +1,7 @@
 """How the service is set up: `NCMIX_*` variables, read once into a frozen object."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from ncmix.errors import NcmixError
 
 Device = Literal["auto", "cpu", "cuda"]
 Queue = Literal["cpu", "gpu"]
+_SLOT = re.compile(r"cpu|\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+")
 
 
 class SettingsError(NcmixError, ValueError):
@@ -35,6 +37,10 @@ class Settings:
         poll_seconds: how often an idle worker looks for queued experiments of which no hint came.
         reap_seconds: how often expired leases are looked for.
         grace_seconds: how long a child may take to stop before it is killed.
+        stall_seconds: how long a training may give no sign of life before it is stopped; a spec can say otherwise.
+        slots: where experiments run: `auto` (on every GPU, or else one on the CPU), or names of GPUs and `cpu`.
+        slots_per_gpu: how many experiments share a GPU, and its memory, if `slots` is `auto`.
+        gpu_memory_fraction: the share of a GPU's memory that a child may use.
         max_attempts: how many times an experiment may die with its worker or its child.
         backoff_seconds: how long an experiment rests after its first such death; doubled after each further one.
         log_limit: how many bytes of an attempt's output are kept.
@@ -53,6 +59,10 @@ class Settings:
     poll_seconds: float = 15.0
     reap_seconds: float = 15.0
     grace_seconds: float = 30.0
+    stall_seconds: float = 3600.0
+    slots: tuple[str, ...] = ("auto",)
+    slots_per_gpu: int = 1
+    gpu_memory_fraction: float = 1.0
     max_attempts: int = 3
     backoff_seconds: float = 5.0
     log_limit: int = 16 * 2**20
@@ -79,6 +89,10 @@ class Settings:
             poll_seconds=_seconds(environment, "NCMIX_POLL_SECONDS", cls.poll_seconds),
             reap_seconds=_seconds(environment, "NCMIX_REAP_SECONDS", cls.reap_seconds),
             grace_seconds=_seconds(environment, "NCMIX_GRACE_SECONDS", cls.grace_seconds),
+            stall_seconds=_seconds(environment, "NCMIX_STALL_SECONDS", cls.stall_seconds),
+            slots=_slots(environment),
+            slots_per_gpu=_whole(environment, "NCMIX_SLOTS_PER_GPU", cls.slots_per_gpu),
+            gpu_memory_fraction=_share(environment, "NCMIX_GPU_MEMORY_FRACTION", cls.gpu_memory_fraction),
             max_attempts=_whole(environment, "NCMIX_MAX_ATTEMPTS", cls.max_attempts),
             backoff_seconds=_seconds(environment, "NCMIX_BACKOFF_SECONDS", cls.backoff_seconds),
             log_limit=_whole(environment, "NCMIX_LOG_LIMIT", cls.log_limit),
@@ -159,6 +173,17 @@ def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...],
     return value
 
 
+def _slots(environment: Mapping[str, str]) -> tuple[str, ...]:
+    text = environment.get("NCMIX_SLOTS") or "auto"
+    words = tuple(word.strip() for word in text.split(","))
+    if words != ("auto",) and not all(_SLOT.fullmatch(word) for word in words):
+        raise SettingsError(
+            f"NCMIX_SLOTS is {text!r}; allowed are auto, or words with commas between, one a slot: cpu, and GPUs by "
+            "number or UUID as CUDA_VISIBLE_DEVICES has them."
+        )
+    return words
+
+
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
     text = environment.get(name) or str(default)
     try:
@@ -167,6 +192,17 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
         value = 0.0
     if not 0 < value < 10**9:
         raise SettingsError(f"{name} is {text!r}; allowed is a number of seconds above 0.")
+    return value
+
+
+def _share(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise SettingsError(f"{name} is {text!r}; allowed is a share above 0, up to 1.")
     return value
 
 

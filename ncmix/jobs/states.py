@@ -1,4 +1,24 @@
-"""The states of an experiment, the moves between them, and the errors of asking for another one."""
+"""The states of an experiment, the moves between them, and the errors of asking for another one.
+
+    submit ─▶ queued ──claim──▶ running ──finish──▶ succeeded
+               │ │ ▲             │ │ │ └────fail──▶ failed      data_missing, diverged, oom, stalled, wall_time, …
+               │ │ ├─crash, reap─┤ │ └─crash, reap─▶ failed      no attempts left: killed, crashed, worker_lost
+               │ │ ├──release────┤ │                             the worker was told to stop: not charged
+               │ │ │           pause cancel
+               │ │ │             │ └──────────────┐
+               │ │ │             ▼                ▼
+               │ │ │          pausing ─cancel─▶ cancelling ──release, reap, …──▶ cancelled
+               │ │ │             │ └─resume─▶ running
+               │ │ │             release, crash, reap
+               │ │ │             ▼
+               │ │ └──resume── paused ─cancel─▶ cancelled
+               │ └────pause────▶ ▲
+               └──────cancel─────────────────────────────────────────────────────▶ cancelled
+
+A final state stays: `retry` and `extend` make a new experiment beside the old one. `pausing` and `cancelling` are
+requests to the holder of the lease. They come true when its child is gone: cancelled wins over any other end, paused
+over all but success and a failure that another attempt would not change.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -14,10 +34,10 @@ FINAL: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 
 # Every move there is: from a state to the states that may follow.
 MOVES: dict[State, frozenset[State]] = {
-    "queued": frozenset({"running", "cancelled"}),
+    "queued": frozenset({"running", "paused", "cancelled"}),
     "running": frozenset({"succeeded", "failed", "queued", "cancelling", "pausing"}),
     "cancelling": frozenset({"cancelled"}),
-    "pausing": frozenset({"paused", "cancelling", "succeeded", "failed"}),
+    "pausing": frozenset({"paused", "running", "cancelling", "succeeded", "failed"}),
     "paused": frozenset({"queued", "cancelled"}),
     "succeeded": frozenset(),
     "failed": frozenset(),
@@ -33,9 +53,12 @@ ReasonCode = Literal[
     "disk_full",
     "diverged",
     "error",
+    "finished",
     "killed",
     "oom",
+    "paused_by_user",
     "spec_invalid",
+    "stalled",
     "wall_time",
     "worker_lost",
 ]

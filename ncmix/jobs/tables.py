@@ -48,9 +48,11 @@ class Base(DeclarativeBase):
 class Experiment(Base):
     """One spec to be run, how far it is and what came last: all that a list shows.
 
-    `epoch` counts the epochs done, `step` of `steps` the batches of the one under way. `attempt` counts the starts
+    `epoch` counts the epochs done, `step` of `steps` the batches of the one under way; `progressed` is when the
+    training last gave a sign of life. `attempt` counts the starts
     that are charged, `fence` all starts: the token without which nothing can be written. `log_bytes` is the length of
-    the log, `revision` grows with every change that a reader could see in metrics, features or state.
+    the log, `revision` grows with every change that a reader could see in metrics, features or state. `parent_id` names
+    the experiment that was retried or extended to make this one, also when that is no longer on record.
     """
 
     __tablename__ = "experiment"
@@ -74,6 +76,7 @@ class Experiment(Base):
     id: Mapped[str] = mapped_column(ExperimentId, primary_key=True)
     key: Mapped[str] = mapped_column(String(64))
     repeat: Mapped[int]
+    parent_id: Mapped[str | None] = mapped_column(ExperimentId)
     title: Mapped[str] = mapped_column(String(300))
     spec: Mapped[dict[str, Any]]
     dataset: Mapped[str] = mapped_column(String(64))
@@ -99,6 +102,7 @@ class Experiment(Base):
     epochs: Mapped[int]
     step: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int] = mapped_column(default=0)
+    progressed: Mapped[float | None]
     epoch_seconds: Mapped[float | None]
     latest: Mapped[dict[str, Any]] = mapped_column(default=dict)
     log_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -220,3 +224,31 @@ class LogChunk(Base):
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiment.id", ondelete="CASCADE"), primary_key=True)
     start: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     data: Mapped[bytes]
+
+
+class Idempotency(Base):
+    """What a POST was answered under a key that its sender chose, so that the same request is answered the same way.
+
+    `request` is the SHA-256 of method, address and body; `body` is JSON. Without a `status` it is not answered yet,
+    which only its own transaction sees.
+    """
+
+    __tablename__ = "idempotency"
+    __table_args__ = (Index("ix_idempotency_created", "created"),)
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request: Mapped[str] = mapped_column(String(64))
+    created: Mapped[float]
+    status: Mapped[int | None]
+    location: Mapped[str | None] = mapped_column(String(200))
+    body: Mapped[str | None] = mapped_column(Text)
+
+
+class Duty(Base):
+    """Something that one process at a time shall do: who does it, and until when nobody else may."""
+
+    __tablename__ = "duty"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(200))
+    until: Mapped[float]

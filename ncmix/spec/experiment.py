@@ -26,6 +26,8 @@ class Limits(Part, use_attribute_docstrings=True):
 
     wall_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
     """Hours from the start of an attempt after which it is ended."""
+    stall_minutes: Annotated[float, Field(gt=0, le=60 * 24 * 365)] | None = None
+    """Minutes without a sign of life of the training after which it is ended; null leaves that to the service."""
 
 
 class Extends(Part, use_attribute_docstrings=True):

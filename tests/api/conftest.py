@@ -1,6 +1,7 @@
 """The real application on a real database, and experiments as a worker would have left them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -22,3 +23,9 @@ def client(settings: Settings) -> Iterator[TestClient]:
 def lives(database: Database, settings: Settings) -> Lives:
     """What workers do to experiments, by hand."""
     return Lives(database, settings)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """As everywhere, but leases that a slow test lets run out are left alone."""
+    return replace(settings, reap_seconds=3600.0)

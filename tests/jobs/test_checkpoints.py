@@ -10,7 +10,7 @@ from ncmix.jobs import checkpoints, features, lifecycle, queries, recording
 from ncmix.jobs.checkpoints import File
 from ncmix.jobs.database import Database
 from ncmix.jobs.settings import Settings
-from ncmix.jobs.states import Lease, LeaseLostError
+from ncmix.jobs.states import Lease, LeaseLostError, Reason
 from ncmix.jobs.tables import CheckpointFile, Event, FeatureSet, MetricValue
 from ncmix.spec import extended
 from tests.jobs.helpers import claim, get, submit
@@ -147,7 +147,7 @@ def test_a_deleted_experiment_loses_its_rows_and_its_files(database: Database, l
         (tmp_path / name).mkdir()
         (tmp_path / name / file(1).name).touch()
     with database.transaction() as session:
-        lifecycle.fail(session, lease, lifecycle.BY_USER)
+        lifecycle.fail(session, lease, Reason("killed", "It was killed."))
         lifecycle.delete(session, lease.experiment_id)
     checkpoints.forget(tmp_path, lease.experiment_id)
     checkpoints.forget(tmp_path, lease.experiment_id)

@@ -200,7 +200,7 @@ class TestEnding:
             lifecycle.finish(session, lease)
         row = get(database, experiment.id)
         assert (row.state, row.progress, row.reason_code, row.worker, row.lease_until) == (
-            "succeeded", 1.0, None, None, None,
+            "succeeded", 1.0, "finished", None, None,
         )  # fmt: skip
         assert row.created <= row.started <= row.finished
 

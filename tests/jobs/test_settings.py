@@ -38,6 +38,8 @@ def test_a_secret_can_be_in_a_file(tmp_path: Path) -> None:
         ({"NCMIX_LEASE_SECONDS": "soon"}, "NCMIX_LEASE_SECONDS is 'soon'; allowed is a number of seconds above 0."),
         ({"NCMIX_GRACE_SECONDS": "-1"}, "NCMIX_GRACE_SECONDS is '-1'; allowed is a number of seconds above 0."),
         ({"NCMIX_POLL_SECONDS": "nan"}, "NCMIX_POLL_SECONDS is 'nan'; allowed is a number of seconds above 0."),
+        ({"NCMIX_SLOTS": "cpu,tpu"}, "NCMIX_SLOTS is 'cpu,tpu'; allowed are auto, or words with commas between"),
+        ({"NCMIX_GPU_MEMORY_FRACTION": "2"}, "NCMIX_GPU_MEMORY_FRACTION is '2'; allowed is a share above 0, up to 1."),
         ({"NCMIX_MAX_ATTEMPTS": "0"}, "NCMIX_MAX_ATTEMPTS is '0'; allowed is a whole number from 1."),
         ({"NCMIX_LEASE_SECONDS": "20"}, "NCMIX_RENEW_SECONDS is 15; allowed is at most half of NCMIX_LEASE_SECONDS"),
         ({"NCMIX_DATABASE_URL": "mysql://db/x"}, "begins with 'mysql'; allowed are sqlite:///path and postgresql://"),

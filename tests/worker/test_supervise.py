@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
-from ncmix.jobs import lifecycle, queries
+from ncmix.jobs import lifecycle, queries, recording
 from ncmix.jobs.database import Database
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim, Lease, State
 from ncmix.jobs.tables import Experiment
+from ncmix.results import Tick
 from tests.jobs.helpers import claim, expire, get, reap, rested, submit
 from tests.servers import wait_for
 from tests.toys import toy
@@ -154,6 +155,43 @@ class TestWhatTheChildIsAsked:
             "wall_time", "It ran longer than limits.wall_hours allows, which is 0.0001.",
         )  # fmt: skip
 
+    @pytest.mark.parametrize("where", ["settings", "spec"])
+    def test_to_end_because_its_training_does_not_move(
+        self, database: Database, settings: Settings, where: str
+    ) -> None:
+        """The settings say how long it may take, or the spec does; a deaf child is killed."""
+        changes = {"limits": {"stall_minutes": 0.5 / 60}} if where == "spec" else {}
+        experiment = submit(database, toy(**changes))
+        impatient = replace(settings, grace_seconds=0.5, stall_seconds=3600.0 if where == "spec" else 0.5)
+        assert supervise(database, impatient, "deaf") == "failed"
+        row = get(database, experiment.id)
+        assert (row.reason_code, row.reason_message) == (
+            "stalled", "Its training did not move for 0.00833333 minutes.",
+        )  # fmt: skip
+
+    def test_nothing_as_long_as_its_training_moves(
+        self, database: Database, settings: Settings, experiment: Experiment
+    ) -> None:
+        stopping = threading.Event()
+        with supervising(database, replace(settings, stall_seconds=1.5), "wait", stopping) as ended:
+            says(database, experiment, "ready")
+            lease = Lease(experiment.id, 1)
+            for step in range(30):
+                with database.transaction() as session:
+                    recording.progress(session, lease, Tick(1, step, 30))
+                assert not stopping.wait(0.1)
+            assert get(database, experiment.id).state == "running"
+            stopping.set()
+        assert ended == ["queued"]
+
+    def test_to_pause(self, database: Database, settings: Settings, experiment: Experiment) -> None:
+        with supervising(database, settings, "wait") as ended:
+            says(database, experiment, "ready")
+            with database.transaction() as session:
+                lifecycle.pause(session, experiment.id)
+        assert ended == ["paused"]
+        assert get(database, experiment.id).attempt == 0
+
     def test_to_die_because_another_worker_has_the_lease(
         self, database: Database, settings: Settings, experiment: Experiment
     ) -> None:
@@ -184,14 +222,19 @@ def test_the_lease_is_renewed_while_the_child_works(
     assert ended == ["queued"]
 
 
+@pytest.mark.parametrize("fault", ["refuses", "hangs"])
 def test_a_worker_that_cannot_renew_kills_its_child_before_its_lease_ends(
-    database: Database, settings: Settings, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+    database: Database, settings: Settings, experiment: Experiment, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
+    """Whether the database refuses or is silent for ever, as a frozen server is."""
+    thawed = threading.Event()
+    unreachable = _unreachable if fault == "refuses" else lambda *_: thawed.wait()
     brief = replace(settings, lease_seconds=1.5)
     with supervising(database, brief, "deaf") as ended:
         says(database, experiment, "ready")
-        monkeypatch.setattr(lifecycle, "renew", _unreachable)
-        monkeypatch.setattr(queries, "state_under", _unreachable)
+        monkeypatch.setattr(lifecycle, "renew", unreachable)
+        monkeypatch.setattr(queries, "sign_under", unreachable)
+    thawed.set()
     assert ended == [None]
     row = get(database, experiment.id)
     assert row.state == "running"
