@@ -45,7 +45,7 @@ _WARM_UP = 5
 
 def mode(spec: Spec, device: torch.device, steps: int) -> Mode:
     """How a run of `steps` batches is best made on `device`; a compiler may reorder sums, so not if `deterministic`."""
-    if spec.compile == "off" or device.type != "cuda":
+    if spec.compile == "off" or spec.devices > 1 or device.type != "cuda":
         return "plain"
     return "compiled" if steps >= _COMPILED_FROM and not spec.deterministic else "graph"
 

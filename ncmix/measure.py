@@ -15,6 +15,7 @@ from ncmix.datasets.base import Data, Split
 from ncmix.losses import Outputs, PerSample
 from ncmix.models import Network
 from ncmix.numerics import arithmetic
+from ncmix.ranks import Ranks
 from ncmix.results import ArraySet, Metric, MetricSplit
 from ncmix.spec import Geometry, Spec
 
@@ -31,7 +32,8 @@ Measured = tuple[tuple[Metric, ...], tuple[ArraySet, ...]]
 class Measurer:
     """Knows when to measure and what to keep; the network it watches is left as it was found."""
 
-    def __init__(self, spec: Spec, data: Data, network: Network, loss: PerSample) -> None:
+    def __init__(self, spec: Spec, data: Data, network: Network, loss: PerSample, ranks: Ranks | None = None) -> None:
+        self.ranks = ranks or Ranks()
         self.spec, self.data, self.network, self.loss = spec, data, network, loss
         self.splits = {"train": data.train, "test": data.test}
 
@@ -68,13 +70,18 @@ class Measurer:
         return tuple(found), tuple(sets)
 
     def _features(self, split: Split, seconds: float) -> Generator[None, None, Tensor]:
-        """(N, D) last-layer features of a split, in float32 on the device."""
-        batches, parts = split.batches(BATCH), list[Tensor]()
-        while len(parts) * BATCH < len(split):
+        """(N, D) last-layer features of a split, in float32 on the device; each rank computes a part of them."""
+        rows = self.ranks.of(len(split))
+        batches, parts = split.batches(BATCH, *self._order(rows)), list[Tensor]()
+        while len(parts) * BATCH < rows.stop - rows.start:
             with self._looking():
                 parts += self._forward(batches, seconds)
             yield
-        return torch.cat(parts)
+        return self.ranks.joined(torch.cat(parts), len(split))
+
+    def _order(self, rows: slice) -> tuple[Tensor, ...]:
+        """The numbers of some samples; none for all of them, which are not gathered then."""
+        return () if self.ranks.count == 1 else (torch.arange(rows.start, rows.stop, device=self.data.device),)
 
     def _forward(self, batches: Iterator[tuple[Tensor, Tensor]], seconds: float) -> Iterator[Tensor]:
         """Features of the next batches, until there are no more or `seconds` are over; of one batch at least."""

@@ -7,7 +7,9 @@ Shapes: B batch, N samples, K classes, D feature dimension.
 import math
 import time
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +24,8 @@ from ncmix.losses import Outputs
 from ncmix.measure import Measured, Measurer
 from ncmix.mix import Mixed
 from ncmix.numerics import arithmetic, resolve_device
+from ncmix.pace import Pace
+from ncmix.ranks import Ranks, device_of, leading
 from ncmix.results import Metric, Snapshot, Tick
 from ncmix.spec import Spec
 
@@ -41,7 +45,8 @@ def run(
     Raises:
         CheckpointError: `resume` is of another run, or the spec extends a run and there is no `resume`.
         DataError: the data cannot be had, or do not fit the spec.
-        DeviceError: there is no such device here.
+        DeviceError: there is no such device here, or there are fewer than `spec.devices`.
+        RanksError: one of the processes that train together has died.
         FloatingPointError: the training diverged.
     """
     return Training(spec, resolve_device(device or spec.device), home or DataHome.from_environment(), resume)
@@ -50,19 +55,32 @@ def run(
 class Training(Iterator[Tick | Snapshot]):
     """A run under way: iterate over it. Between two items, `checkpoint` is all it needs to go on from there."""
 
-    def __init__(self, spec: Spec, device: torch.device, home: DataHome, resume: Checkpoint | None = None) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        device: torch.device,
+        home: DataHome,
+        resume: Checkpoint | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        """See `run`; `ranks` is that of a process which another one leads, and takes its checkpoint from that."""
         if resume:
             resume.check(spec, device.type)
-        elif spec.extends:
+        elif spec.extends and ranks is None:
             raise CheckpointError(
                 f"{spec.title} goes on where run {spec.extends.key[:12]}… ended: name its checkpoint."
             )
         self.spec = spec
         self._trainer: Trainer | None = None
-        self._items = self._train(device, home, resume)
+        joined = leading(spec, device, home) if ranks is None else nullcontext(ranks)
+        self._items = self._train(joined, device, home, resume)
 
     def __next__(self) -> Tick | Snapshot:
         return next(self._items)
+
+    def close(self) -> None:
+        """End the run here, and the processes that train with this one."""
+        self._items.close()
 
     def checkpoint(self) -> Checkpoint:
         """What `run` can resume from. Its tensors are the training's own: write it before the next item is taken."""
@@ -70,14 +88,17 @@ class Training(Iterator[Tick | Snapshot]):
             raise RuntimeError("The training has not begun: take its first item before a checkpoint.")
         return self._trainer.checkpoint()
 
-    def _train(self, device: torch.device, home: DataHome, resume: Checkpoint | None) -> Iterator[Tick | Snapshot]:
-        self._trainer = trainer = Trainer(self.spec, device, home)
-        if resume:
-            trainer.load_state(resume)
-        if trainer.untrained and 0 in self.spec.measured_epochs:
-            yield Snapshot(0, *(yield from _measured(trainer, 0)))
-        for epoch in range(trainer.done + 1, self.spec.epochs + 1):
-            yield from _epoch(trainer, epoch)
+    def _train(
+        self, joined: AbstractContextManager[Ranks], device: torch.device, home: DataHome, resume: Checkpoint | None
+    ) -> Generator[Tick | Snapshot]:
+        with joined as ranks:
+            self._trainer = trainer = Trainer(self.spec, device, home, ranks=ranks)
+            if resume := ranks.same(resume):
+                trainer.load_state(resume)
+            if trainer.untrained and 0 in self.spec.measured_epochs:
+                yield Snapshot(0, *(yield from _measured(trainer, 0)))
+            for epoch in range(trainer.done + 1, self.spec.epochs + 1):
+                yield from _epoch(trainer, epoch)
 
 
 def _epoch(trainer: "Trainer", epoch: int) -> Iterator[Tick | Snapshot]:
@@ -105,20 +126,38 @@ def _measured(trainer: "Trainer", epoch: int) -> Generator[Tick, None, Measured]
 
 @dataclass
 class _Sums:
-    """What an epoch's batches add up to, on the device: reading it is the epoch's one synchronisation."""
+    """Losses and hits of an epoch's batches, on the device: reading them is the epoch's one synchronisation.
 
-    loss_correct: Tensor
+    `own` are of this rank's shares, `of_all` of all ranks' up to the end of the last stretch; `samples` are all there
+    were.
+    """
+
+    own: Tensor
+    of_all: Tensor
     samples: int = 0
+
+    @classmethod
+    def zero(cls, device: torch.device) -> "_Sums":
+        own, of_all = torch.zeros(2, 2, dtype=torch.float64, device=device)
+        return cls(own, of_all)
 
 
 class Trainer:
     """The moving parts of one run; `begin` an epoch, `advance` through its batches, read the `running` means."""
 
-    def __init__(self, spec: Spec, device: torch.device, home: DataHome, data: Data | None = None) -> None:
-        """For `spec` on `device`, with `data` or, without, those that the spec names, from `home`."""
-        self.spec, self.device = spec, device
+    def __init__(
+        self,
+        spec: Spec,
+        device: torch.device,
+        home: DataHome,
+        data: Data | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        """For `spec` on `device`, with `data` or those that the spec names, from `home`; as one of `ranks` or alone."""
+        self.spec, self.ranks = spec, (ranks := ranks or Ranks())
+        self.device = device = device_of(ranks.rank, ranks.count, device)
         self.data = data or datasets.load(spec.dataset, home, device, spec.seed)
-        self.steps = _steps(self.data, spec.batch_size)
+        self.steps = _steps(self.data, spec.batch_size, ranks.count)
         self.draws = mix.Draws.seeded(spec.seed, device)
         network = models.build(spec.model, spec.head, self.data.shape, len(self.data.classes), spec.seed)
         # Channels last: convolutions are up to twice as fast so, on a CPU as on tensor cores.
@@ -128,9 +167,9 @@ class Trainer:
         self.loss = losses.build(spec.loss)
         self.optimizer = optim.build(spec.optimizer, self.network.parameters())
         mode = accelerate.mode(spec, device, spec.epochs * self.steps)
-        self.accelerated = accelerate.build(self.network, mode)
-        self.measurer = Measurer(spec, self.data, self.network, self.loss)
-        self.rate = spec.optimizer.lr
+        self.accelerated = accelerate.build(ranks.together(self.network, device), mode)
+        self.measurer = Measurer(spec, self.data, self.network, self.loss, ranks)
+        self.rate, self.pace = spec.optimizer.lr, Pace()
         # `done` epochs are over and yielded; `epoch`, if it is the next one, is under way and `step` batches old.
         self.done, self.epoch, self.step = 0, 0, self.steps
 
@@ -144,7 +183,7 @@ class Trainer:
         self.network.train()
         self.epoch, self.step, self.began = epoch, 0, time.perf_counter()
         self.order_N = torch.randperm(len(self.data.train), generator=self.draws.device, device=self.device)
-        self.sums = _Sums(torch.zeros(2, dtype=torch.float64, device=self.device))
+        self.sums = _Sums.zero(self.device)
         self.batches = self._coming()
 
     def _coming(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -153,30 +192,33 @@ class Trainer:
         return self.data.train.batches(size, self.order_N[self.step * size : self.steps * size])
 
     def advance(self, seconds: float) -> None:
-        """Train on the epoch's next batches, one at least, until it ends or `seconds` are over."""
-        deadline = time.perf_counter() + seconds
-        with arithmetic(deterministic=self.spec.deterministic, searching=True):
-            while self.step < self.steps:
+        """Train on the epoch's next batches: about as many as `seconds` suffice for, at least one, if one is left."""
+        batches = self.ranks.agreed(min(self.pace.batches(seconds), self.steps - self.step))
+        with arithmetic(deterministic=self.spec.deterministic, searching=True), self.pace.measuring(batches):
+            for _ in range(batches):
                 self._train_on(*next(self.batches))
                 self.step += 1
-                if time.perf_counter() > deadline:
-                    break
+        self.sums.of_all = self.ranks.add(self.sums.own)
 
     def _train_on(self, x_B: Tensor, y_B: Tensor) -> None:
         x_B = self.data.normalize(self.augment(x_B, self.draws.device))
         mixed = self.mix(x_B, y_B, len(self.data.classes), self.draws)
-        loss_B, z_BK = self.accelerated(self.gradients, mixed)
+        share, size = self.ranks.share(mixed), len(mixed.y_BK)
+        loss_B, z_BK = self.accelerated(partial(self.gradients, size=size / self.ranks.count), share)
         self._set_rate()
         self.optimizer.step()
-        self._count(loss_B, z_BK, mixed.y_BK)
+        self._count(loss_B, z_BK, share.y_BK, size)
 
-    def gradients(self, forward: Forward, mixed: Mixed) -> tuple[Tensor, Tensor]:
-        """New gradients of all parameters, left in them; the losses (B,) and logits (B, K) they came of."""
+    def gradients(self, forward: Forward, mixed: Mixed, size: float | None = None) -> tuple[Tensor, Tensor]:
+        """New gradients of all parameters, left in them; the losses (B,) and logits (B, K) they came of.
+
+        `size` is that of the whole batch, of which `mixed` is a share, over the number of ranks: they average gradients.
+        """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
             h_BD, z_BK = forward(mixed.x_B, mixed.blend)
         loss_B = self.loss(Outputs(h_BD, z_BK, self.network.weight), mixed.y_BK)
         self.optimizer.zero_grad(set_to_none=True)
-        loss_B.mean().backward()
+        (loss_B.sum() / (size or len(loss_B))).backward()
         return loss_B.detach(), z_BK.detach()
 
     def _set_rate(self) -> None:
@@ -186,10 +228,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
 
-    def _count(self, loss_B: Tensor, z_BK: Tensor, y_BK: Tensor) -> None:
+    def _count(self, loss_B: Tensor, z_BK: Tensor, y_BK: Tensor, size: int) -> None:
         correct = (z_BK.argmax(1) == y_BK.argmax(1)).sum()
-        self.sums.loss_correct += torch.stack([loss_B.sum(dtype=torch.float64), correct])
-        self.sums.samples += len(loss_B)
+        self.sums.own += torch.stack([loss_B.sum(dtype=torch.float64), correct])
+        self.sums.samples += size
 
     def running(self) -> tuple[Metric, ...]:
         """The epoch's mean loss and accuracy over its own batches (under mixup: of the dominant label), and its lr.
@@ -197,7 +239,7 @@ class Trainer:
         Raises:
             FloatingPointError: the loss is not finite.
         """
-        loss, correct = (self.sums.loss_correct / self.sums.samples).tolist()
+        loss, correct = (self.sums.of_all / self.sums.samples).tolist()
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"The training diverged: the loss of epoch {self.epoch} is {loss}. A smaller optimizer.lr may help."
@@ -224,7 +266,7 @@ class Trainer:
         """What an epoch under way has beside weights and generators: its order, its sums, its time."""
         return {
             "order": self.order_N,
-            "loss_correct": self.sums.loss_correct,
+            "loss_correct": self.sums.of_all,
             "samples": self.sums.samples,
             "rate": self.rate,
             "seconds": time.perf_counter() - self.began,
@@ -242,14 +284,19 @@ class Trainer:
             self.began -= amid["seconds"]
             self.order_N = amid["order"].to(self.device)
             self.batches = self._coming()
-            self.sums = _Sums(amid["loss_correct"].to(self.device), amid["samples"])
+            total = amid["loss_correct"].to(self.device)
+            self.sums = _Sums(total.clone() if self.ranks.leads else torch.zeros_like(total), total, amid["samples"])
         # Last: to begin an epoch draws its order.
         self.draws.load_state(state["draws"])
 
 
-def _steps(data: Data, batch_size: int) -> int:
+def _steps(data: Data, batch_size: int, ranks: int) -> int:
     """Batches an epoch. The last may be smaller, but one of a single sample is left out: it has no batch statistics."""
     samples = len(data.train)
     if batch_size > samples:
         raise DataError(f"batch_size {batch_size} is larger than the training data, which have {samples} images.")
-    return samples // batch_size + (samples % batch_size > 1)
+    if 1 < (last := samples % batch_size) < ranks:
+        raise DataError(
+            f"The last batch of an epoch has {last} samples, fewer than devices: {ranks}; another batch_size helps."
+        )
+    return samples // batch_size + (last > 1)

@@ -18,7 +18,7 @@ from ncmix.spec.parts import Part, listed
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=-]{0,63}$")]
 
 # What is beside the science: two specs that differ only here are the same experiment.
-BESIDE = frozenset({"compile", "name", "tags", "priority", "limits"})
+BESIDE = frozenset({"compile", "devices", "name", "tags", "priority", "limits"})
 
 
 class Limits(Part, use_attribute_docstrings=True):
@@ -68,6 +68,8 @@ class Spec(Part, use_attribute_docstrings=True):
 
     compile: Literal["auto", "off"] = "auto"
     """How the same computation is run: on a GPU, `auto` lets it be compiled and replayed. Not part of the key."""
+    devices: Annotated[int, Field(ge=1, le=64)] = 1
+    """On how many devices of one machine together; every batch is spread over them. Not part of the key."""
     # One printable line: PostgreSQL takes no NUL, and a title no line break.
     name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     """What to call it; empty for a title made of its kinds."""
@@ -79,7 +81,7 @@ class Spec(Part, use_attribute_docstrings=True):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        checks = (_epoch_misfits, _data_misfits, _head_misfits, _objective_misfits)
+        checks = (_epoch_misfits, _data_misfits, _head_misfits, _objective_misfits, _devices_misfits)
         if misfits := [misfit for check in checks for misfit in check(self)]:
             text = "; ".join(f"{path}: {sentence}" for path, sentence in misfits)
             raise PydanticCustomError("misfit", "{text}", {"text": text, "misfits": misfits})
@@ -172,6 +174,17 @@ def _objective_misfits(spec: Spec) -> Iterator[Misfit]:
         yield "mix", f"cutmix pastes boxes of pictures, but {spec.dataset.kind} has vectors; allowed is any other mix"
     if isinstance(spec.mix, ManifoldMixup) and isinstance(spec.model, Timm):
         yield "mix", "manifold_mixup mixes after a stage, but a timm model shows none; allowed is any other mix"
+
+
+def _devices_misfits(spec: Spec) -> Iterator[Misfit]:
+    if spec.devices == 1:
+        return
+    if spec.devices > spec.batch_size:
+        yield "devices", f"{spec.devices} cannot share a batch of {spec.batch_size}; allowed are 1 to {spec.batch_size}"
+    if isinstance(spec.loss, SupCon):
+        yield "devices", "supcon contrasts every sample with the whole batch, which no device has; allowed is 1"
+    if isinstance(spec.mix, ManifoldMixup):
+        yield "devices", "manifold_mixup mixes within the network samples of different devices; allowed is 1"
 
 
 def _train_size(dataset: AnyDataset, known: Facts) -> int:

@@ -127,7 +127,8 @@ def test_a_list_asks_the_database_once_however_long_it_is(client: TestClient, li
         lives.queued(seed, tags=[f"tag-{seed}"])
     with counted(client.app.state.context.database) as statements:
         assert len(client.get(HERE).json()["items"]) == 8
-    assert len([s for s in statements if s.startswith("SELECT")]) == 1
+    # The API reaps, too, once in a while: that is recognised by its condition.
+    assert len([s for s in statements if s.startswith("SELECT") and "lease_until <" not in s]) == 1
 
 
 @contextmanager
