@@ -1,5 +1,7 @@
 """The application: its routes, its errors, its description, and what opens and closes with it."""
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,19 +11,20 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
-from api import problems
+from api import models, problems
 from api.bodies import BodyLimit
 from api.context import Context
 from api.pictures import Pictures
-from api.routes import experiments, health, plots, results, vocabulary
+from api.routes import assets, experiments, health, plots, results, vocabulary
 from ncmix import __version__
 from ncmix.jobs.database import Database
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings
+from ncmix.plots import warm
 from ncmix.spec import Spec
 
 _REF = "#/components/schemas/{model}"
-_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router)
+_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router, assets.router)
 
 
 def create(settings: Settings) -> FastAPI:
@@ -50,10 +53,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     context = Context(settings, Database(settings.database_url), Hints(settings), Pictures())
     app.state.context = context
+    # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
+    warming = asyncio.create_task(asyncio.to_thread(_warm))
     try:
         yield
     finally:
+        await warming
         context.close()
+
+
+def _warm() -> None:
+    warm()
+    # What was imported stays: the collector of garbage need not look through it again while a picture waits.
+    gc.freeze()
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -72,7 +84,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             license_info=app.license_info,
         )
-        _, found = models_json_schema([(Spec, "validation"), (problems.Problem, "validation")], ref_template=_REF)
+        _, found = models_json_schema(
+            [(Spec, "validation"), (problems.Problem, "validation"), (models.PlotData, "validation")], ref_template=_REF
+        )
         described["components"]["schemas"].update(found["$defs"])
         _drop_other_errors(described)
         app.openapi_schema = described

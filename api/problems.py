@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from ncmix import spec
 from ncmix.jobs.queries import CursorError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
-from ncmix.plots import PlotError
+from ncmix.plots import PlotError, PlotOptionError
 from ncmix.presets import PresetError
 
 MEDIA_TYPE = "application/problem+json"
@@ -128,6 +128,10 @@ def _cursor(request: Request, error: Exception) -> Response:
     return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
 
 
+def _plot_option(request: Request, error: Exception) -> Response:
+    return answer(problem(422, "invalid-parameter", str(error)))
+
+
 def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return _internal(request, error)
@@ -192,6 +196,7 @@ _HANDLERS: dict[type[Exception], Any] = {
     UnknownExperimentError: _not_found,
     PresetError: _not_found,
     PlotError: _not_found,
+    PlotOptionError: _plot_option,
     NotAllowedError: _conflict,
     CursorError: _cursor,
     RequestValidationError: _invalid,

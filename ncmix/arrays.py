@@ -27,7 +27,9 @@ class ArraySet:
 
 def plain(array: NDArray[Any]) -> Any:
     """An array as nested lists that JSON can hold: what is not finite becomes None."""
-    return np.where(np.isfinite(array), array, None).tolist()
+    held = array.astype(object)
+    held[~np.isfinite(array)] = None
+    return held.tolist()
 
 
 def numbers(nested: Any) -> NDArray[np.float64]:

@@ -108,8 +108,8 @@ class Response:
         gap, gap_std: (L, 3) mean and population std over mixtures of z_i − z_j.
         ahead, ahead_std: (L, 3) of ⟨h − μ_G, v⟩/‖v‖² with v = ½(μ̃_i + μ̃_j): 1 where h is linear in λ between class
             means of equal length; `mix_amplification` is its mean at λ = ½.
-        theory_gap, theory_ahead: (L,), (L, 3) the same of the unconstrained-features optimum that fits best; None
-            where there is none.
+        theory_gap, theory_ahead: (L,), (L, 3) the same of the unconstrained-features optimum that fits best, held
+            against its own class means; None where there is none.
     """
 
     lam: NDArray[np.float64]
@@ -127,7 +127,8 @@ class Response:
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Response":
         """From what `to_facts` gave."""
-        return cls(**{name: None if values is None else numbers(values) for name, values in facts.items()})
+        read: dict[str, Any] = {name: None if told is None else numbers(told) for name, told in facts.items()}
+        return cls(**read)
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Run:
-    """All that plots and tables need of one run, wherever it was read from. Probes and the like are by epoch."""
+    """All that plots and tables need of one run, wherever it was read from.
+
+    Probes, summaries and spectra are by epoch. Where `every` is n > 1, curves hold but every n-th measured epoch.
+    """
 
     title: str
     spec: Mapping[str, Any]
@@ -222,6 +226,7 @@ class Run:
     probes: Mapping[int, Probe] = field(default_factory=dict)
     summaries: Mapping[int, Summary] = field(default_factory=dict)
     spectra: Mapping[int, Spectra] = field(default_factory=dict)
+    every: int = 1
 
     @cached_property
     def curves(self) -> Mapping[tuple[str, str], Curve]:

@@ -137,11 +137,15 @@ def _run(content: Any) -> Run:
         raise ValueError(f"the field 'format' is not {FORMAT!r}")
     columns = (content["metrics"][column] for column in COLUMNS)
     rows = tuple(MetricRow(*cells) for cells in zip(*columns, strict=True))
-    probes, summaries, spectra = (
-        {s["epoch"]: kind.from_set(s["arrays"], s["facts"]) for s in content["sets"] if s["name"] == name}
-        for name, kind in (("geometry", Probe), ("summary", Summary), ("spectrum", Spectra))
+    sets = content["sets"]
+    return Run(
+        content["manifest"]["title"],
+        content["manifest"]["spec"],
+        rows,
+        {s["epoch"]: Probe.from_set(s["arrays"], s["facts"]) for s in sets if s["name"] == "geometry"},
+        {s["epoch"]: Summary.from_set(s["arrays"], s["facts"]) for s in sets if s["name"] == "summary"},
+        {s["epoch"]: Spectra.from_set(s["arrays"], s["facts"]) for s in sets if s["name"] == "spectrum"},
     )
-    return Run(content["manifest"]["title"], content["manifest"]["spec"], rows, probes, summaries, spectra)
 
 
 def _cells(row: MetricRow) -> tuple[int, str, str, str]:

@@ -26,8 +26,8 @@ class Summary:
         mean_cosines: (K, S, K) cos(μ_k − μ_G, μ_l − μ_G).
         weight_cosines: (K, K) cos(w_k, w_l), rows not centred.
         confusion: (K, S, K) samples of class k that the network takes for l.
-        bins: (S, M, 3) samples, their summed confidence max_k p_k, and how many are classified right, in M bins (lo, hi]
-            of equal width; None where softmax of the logits is no probability.
+        bins: (S, M, 3) samples, their summed confidence max_k p_k, and how many of them are classified right, in M bins
+            (lo, hi] of equal width; None where softmax of the logits is no probability.
     """
 
     splits: tuple[str, ...]

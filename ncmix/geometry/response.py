@@ -40,7 +40,7 @@ def _moments(r: Readings, value_P: Tensor, lambdas: int) -> tuple[NDArray[np.flo
 
 
 def _expected(r: Readings, lambdas: int) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """The same of the optimum that fits best: z_i − z_j (L,), and ⟨h, v⟩/‖v‖² (L, 3)."""
+    """The same of the optimum that fits best, v being the middle of its own class means: (L,) and (L, 3)."""
     frame = r.frame
     try:
         fit = r.fit
@@ -49,7 +49,7 @@ def _expected(r: Readings, lambdas: int) -> tuple[NDArray[np.float64] | None, ND
     if fit.scale == 0:
         return None, None
     lambda_h = fit.lambda_h(frame.count)
-    h_3LD = optimal_paths(fit, frame.weight_3D, frame.count, lambdas)[SAME:]
-    middle_3D = frame.middle_6D[SAME:]
-    ahead_3L = torch.einsum("pld,pd->pl", h_3LD, middle_3D) / middle_3D.square().sum(1)[:, None]
+    h_6LD = optimal_paths(fit, frame.weight_3D, frame.count, lambdas)
+    middle_3D = torch.stack([(h_6LD[i, 0] + h_6LD[j, 0]) / 2 for i, j in PAIRS[SAME:]])
+    ahead_3L = torch.einsum("pld,pd->pl", h_6LD[SAME:], middle_3D) / middle_3D.square().sum(1)[:, None]
     return theory.optimum(frame.count, fit.m, lambda_h, grid(lambdas)).gap, ahead_3L.T.cpu().numpy()
