@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ncmix.plots import groups, picture
 from ncmix.plots.groups import Group
+from ncmix.plots.naming import labels
 from ncmix.plots.options import Options, PlotError, Split
 from ncmix.plots.picture import Array, Axis, HeatMap, Line, Panel, Picture
 from ncmix.results import Run, Summary
@@ -113,15 +114,11 @@ def _square(run: Run, options: Options) -> tuple[int, Summary]:
     Raises:
         PlotError: there is none; the sentence says where there is.
     """
-    if options.epoch is None:
-        held = {e: s for e in sorted(run.summaries)[-1:] if (s := run.summaries[e]).mean_cosines is not None}
-        return groups.state(run, held, None, _WHAT)
     epoch, summary = groups.state(run, run.summaries, options.epoch, _WHAT)
     if summary.mean_cosines is None:
-        last = max(run.summaries)
         raise PlotError(
             f"Of {len(summary.class_names)} classes the matrices are kept of the last measured epoch alone, "
-            f"and {epoch} is not; the last there is now is {last}."
+            f"and epoch {epoch} of {labels([run])[0]!r} is not that."
         )
     return epoch, summary
 

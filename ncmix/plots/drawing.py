@@ -16,7 +16,7 @@ from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, HeatMap, Panel, Picture, Style
 
 # Inches of a character of a panel's name, and of what stands below it.
-_NAME, _MEANING = 0.076, 0.049
+_NAME, _MEANING = 0.083, 0.049
 
 
 def draw(picture: Picture, name: Theme, size: Size) -> Figure:
@@ -37,7 +37,7 @@ def _board(picture: Picture, name: Theme, colours: theme.Palette, size: Size) ->
     _head(figure, picture, board, run_colours, colours)
     for number, (panel, place) in enumerate(zip(picture.panels, board.places(), strict=True)):
         axes = figure.add_axes(place)
-        _panel(axes, panel, picture, board, run_colours, colours)
+        _panel(axes, panel, picture, board, board.room(number), run_colours, colours)
         # Panels above each other share their axis: it is numbered once, below the lowest.
         if panel.x == picture.panels[-1].x and picture.layout == "small" and number + board.columns < board.count:
             axes.xaxis.set_major_locator(NullLocator())
@@ -56,16 +56,23 @@ def _heading(picture: Picture) -> Heading:
 
 
 def _panel(
-    axes: Axes, panel: Panel, picture: Picture, board: Board, run_colours: Sequence[str], colours: theme.Palette
+    axes: Axes,
+    panel: Panel,
+    picture: Picture,
+    board: Board,
+    room: float,
+    run_colours: Sequence[str],
+    colours: theme.Palette,
 ) -> None:
+    """What belongs to one panel; `room` is the width of its second head line, in inches."""
     scales.apply(axes, panel)
     for mark in panel.marks:
         if isinstance(mark, HeatMap):
             heat.draw(axes, mark, colours)
     strokes.draw(axes, panel, run_colours, colours.muted)
     name, meaning = _words(panel, picture)
-    wide = board.layout.wide + 0.8 * board.layout.gap
-    theme.head(axes, shortened(name, int(wide / _NAME)), shortened(meaning, int(wide / _MEANING)), colours)
+    name, meaning = shortened(name, int(board.layout.wide / _NAME)), shortened(meaning, int(room / _MEANING))
+    theme.head(axes, name, meaning, colours)
 
 
 def _words(panel: Panel, picture: Picture) -> tuple[str, str]:

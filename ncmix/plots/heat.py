@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -49,13 +49,12 @@ def _number(value: float, heat: HeatMap) -> str:
     return f"{value:.2f}".replace("-", "−").replace("0.", ".").replace("−.00", ".00")
 
 
-def colourmap(heat: HeatMap, colours: theme.Palette) -> LinearSegmentedColormap:
+def colourmap(heat: HeatMap, colours: theme.Palette) -> Colormap:
     """From the paper to blue, or from orange over the paper to blue: colour-blind readers tell these apart."""
     blue, orange = colours.lines[:2] if colours.paper == "#ffffff" else (colours.lines[0], colours.lines[5])
     steps = [orange, colours.paper, blue] if heat.diverging else [colours.paper, blue]
     made = LinearSegmentedColormap.from_list("ncmix", [to_rgb(step) for step in steps])
-    made.set_bad(colours.grid)
-    return made
+    return made.with_extremes(bad=colours.grid)
 
 
 def key(figure: Figure, picture: Picture, board: Board, colours: theme.Palette) -> None:

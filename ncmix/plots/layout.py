@@ -119,6 +119,11 @@ class Board:
     legend_columns: int
     crowded: bool
 
+    def room(self, place: int) -> float:
+        """Inches from the left of a panel to what is beside it: the gap or margin beyond it is nearly empty."""
+        last = place % self.columns == self.columns - 1
+        return self.layout.wide + (0.9 * self.layout.right if last else 0.8 * self.layout.gap)
+
     def places(self) -> Iterator[Place]:
         """Left, bottom, width and height of each panel as shares of the figure, in reading order."""
         each = self.layout
@@ -165,9 +170,9 @@ class Planes:
         sides = [self.side] if size.width is None and size.height is None else []
         sides += [(size.width - beside) / columns] if size.width is not None else []
         sides += [(size.height - between) / rows] if size.height is not None else []
-        if min(sides) < self.least:
-            need = f"{beside + columns * self.least:.1f} × {between + rows * self.least:.1f}"
-            raise PlotOptionError(f"The figure is too small for {count} panels; it needs {need} inches at least.")
+        if min(sides) < self.least or (size.width or self.least_width) < self.least_width:
+            need = f"{max(self.least_width, beside + columns * self.least):.1f} × {between + rows * self.least:.1f}"
+            raise PlotOptionError(f"The figure is too small for what is in it; it needs {need} inches at least.")
         side = min(sides)
         width = size.width or max(beside + columns * side, self.least_width)
         height = size.height or between + rows * side
