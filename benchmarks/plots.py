@@ -4,9 +4,7 @@ Cold is everything but the import of matplotlib, which the service does as it st
 file. The record holds 20 runs of 500 epochs, every metric measured at each of them, on SQLite in a temporary folder.
 """
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -16,6 +14,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
 from api.app import create
+from benchmarks import report
 from ncmix.jobs import lifecycle
 from ncmix.jobs.database import Database
 from ncmix.jobs.migrate import migrate
@@ -26,8 +25,7 @@ from ncmix.spec import parse
 from tests.ncmix.plots import synthetic
 
 RUNS, EPOCHS, REPEATS = 20, 500, 5
-TARGET = Path("build/bench/plots.json")
-GOALS = {"cold": 400.0, "from memory": 5.0}
+COLD, KEPT = 400, 5
 
 
 def fill(database: Database) -> list[str]:
@@ -81,11 +79,11 @@ def main() -> None:
         with TestClient(create(settings)) as client:
             warm()
             found = measure(client, ids)
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_text(json.dumps({"runs": RUNS, "epochs": EPOCHS, "goals_ms": GOALS, "median_ms": found}, indent=2))
-    print(f"{RUNS} runs × {EPOCHS} epochs   cold ms   from memory ms")  # noqa: T201
-    for name, row in found.items():
-        print(f"{name:22}{row['cold']:10.0f}{row['from memory']:17.1f}")  # noqa: T201
+    rows = [(name, row["cold"], row["from memory"]) for name, row in found.items()]
+    title = f"A comparison of {RUNS} runs × {EPOCHS} epochs, milliseconds (goals: {COLD} cold, {KEPT} from memory)"
+    table = report.Table(title, ("plot", "cold", "from memory"), rows)
+    report.show(table)
+    report.write("plots", [table], runs=RUNS, epochs=EPOCHS, repeats=REPEATS)
 
 
 if __name__ == "__main__":
