@@ -25,7 +25,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>html {{ color-scheme: {theme}; background: {paper}; color: {ink}; font-family: system-ui, sans-serif }}
+<style>html {{ overflow-y: scroll; color-scheme: {theme}; background: {paper}; color: {ink}; font-family: system-ui, sans-serif }}
 body {{ margin: 0 }}</style>
 {library}
 </head>
@@ -68,6 +68,8 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
         suffix = "" if number == 1 else str(number)
         frame[f"xaxis{suffix}"] = _axis(panel.x, place[0], f"y{suffix}", colours) | _fixed(panel, panel.x)
         frame[f"yaxis{suffix}"] = _axis(panel.y, place[1], f"x{suffix}", colours) | _fixed(panel, panel.y, up=True)
+        if picture.layout in ("plane", "grid"):
+            frame[f"xaxis{suffix}"]["showgrid"] = frame[f"yaxis{suffix}"]["showgrid"] = False
         if square:
             frame[f"yaxis{suffix}"] |= {"scaleanchor": f"x{suffix}", "constrain": "domain"}
             frame[f"xaxis{suffix}"] |= {"constrain": "domain"}
@@ -81,24 +83,32 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
 def _frame(picture: Picture, size: Size, colours: theme.Palette) -> Json:
     rows = math.ceil(len(picture.panels) / picture.columns)
     high = SQUARE if picture.layout in ("map", "plane") else ROW
-    legend = 0 if picture.layout in ("map", "plane", "grid") else LEGEND_LINE * math.ceil(len(picture.groups) / 2)
+    below = BELOW + _legend_height(picture)
     made: Json = {
-        "height": round((size.height or 0) * INCH) or ABOVE + legend + rows * (high + BETWEEN) - BETWEEN + BELOW,
-        "margin": {"l": 64, "r": 24, "t": ABOVE + legend, "b": BELOW},
+        "height": round((size.height or 0) * INCH) or ABOVE + rows * (high + BETWEEN) - BETWEEN + below,
+        "margin": {"l": 64, "r": 24, "t": ABOVE, "b": below},
         "paper_bgcolor": colours.paper,
         "plot_bgcolor": colours.paper,
         "font": {"color": colours.ink, "size": 12},
         "title": {"text": _title(picture), "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container",
-                  "pad": {"t": 14}},
+                  "pad": {"t": 28}},
         "showlegend": picture.layout != "map",
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container",
+        # At the foot: how many lines it takes depends on the window, and there it is in nobody's way.
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yanchor": "bottom", "yref": "container",
                    "font": {"size": 11}},
         "hovermode": "closest",
         "annotations": [],
     }  # fmt: skip
-    # The legend stands below the title: both are reckoned from the top edge.
-    made["legend"]["y"] = 1 - 58 / made["height"]
     return made | ({"width": round(size.width * INCH)} if size.width else {})
+
+
+def _legend_height(picture: Picture) -> int:
+    """Pixels of the legend in a window of a thousand, reckoned from its entries."""
+    if picture.layout in ("map", "plane", "grid"):
+        return LEGEND_LINE if picture.layout != "map" else 0
+    entries = {(line.group, line.style) for panel in picture.panels for line in panel.lines}
+    longest = max((len(name) for name in picture.groups), default=0) + 20
+    return LEGEND_LINE * math.ceil(len(entries) / max(1, 1000 // (40 + 6 * longest)))
 
 
 def _title(picture: Picture) -> str:
@@ -165,7 +175,8 @@ def _head(panel: Panel, picture: Picture, place: tuple[list[float], list[float]]
         group = next(mark.group for mark in panel.marks)
         name = f"{picture.groups[group or 0]}: {panel.name}"
     lines = [f"<b>{_text(name)}</b>"] if name else []
-    lines.append(f'<span style="color:{colours.muted}">{_text(panel.meaning)}</span>')
+    meaning = panel.meaning.partition(" · ")[0] if picture.layout == "grid" else panel.meaning
+    lines.append(f'<span style="color:{colours.muted}">{_text(meaning)}</span>')
     return {
         "text": "<br>".join(lines), "showarrow": False, "align": "left", "font": {"size": 11},
         "xref": "paper", "yref": "paper", "x": place[0][0], "y": place[1][1], "xanchor": "left", "yanchor": "bottom",
@@ -180,7 +191,7 @@ def _traces(panel: Panel, picture: Picture, run_colours: Sequence[str], colours:
             case HeatMap():
                 yield _heat(mark, colours)
             case Cloud():
-                yield from _cloud(mark, colours)
+                yield from _cloud(mark, colours, large=picture.layout == "plane")
 
 
 def _line(line: Line, picture: Picture, run_colours: Sequence[str], colours: theme.Palette) -> Iterator[Json]:
@@ -232,7 +243,7 @@ def _heat(mark: HeatMap, colours: theme.Palette) -> Json:
     }
 
 
-def _cloud(cloud: Cloud, colours: theme.Palette) -> Iterator[Json]:
+def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Json]:
     probe = cloud.probe
     rgb_P3 = plane.hues(probe, colours)
     for same, name in ((True, "same class"), (False, "different classes")):
@@ -240,18 +251,29 @@ def _cloud(cloud: Cloud, colours: theme.Palette) -> Iterator[Json]:
         yield {
             "type": "scattergl", "mode": "markers", "name": name, "legendgroup": name,
             "x": _plain(probe.points[some_P, 0]), "y": _plain(probe.points[some_P, 1]),
-            "marker": {"size": 4, "color": [to_hex(rgb) for rgb in rgb_P3[some_P]]},
+            "marker": {"size": 4 if large else 2.5, "color": [to_hex(rgb) for rgb in rgb_P3[some_P]]},
             "customdata": [f"λ = {lam:.2f}, {a} with {b}" for lam, a, b in
                            zip(probe.lam[some_P], probe.first[some_P], probe.second[some_P], strict=True)],
             "hovertemplate": "%{customdata}<extra></extra>",
         }  # fmt: skip
     tips = cloud.factor * np.asarray(probe.classifier, np.float64)
+    # From the origin to each tip and back: one line for all three.
+    spokes = np.stack([np.zeros_like(tips), tips, np.zeros_like(tips)], 1).reshape(-1, 2)
+    names = ["", "", ""] * len(tips)
+    names[1::3] = [f"<b>{_text(name)}</b>" for name in probe.class_names]
     yield {
-        "type": "scatter", "mode": "markers+text", "name": "classifier row", "legendgroup": "classifier",
-        "x": _plain(tips[:, 0]), "y": _plain(tips[:, 1]), "text": [_text(n) for n in probe.class_names],
-        "textposition": "top center", "marker": {"size": 10, "symbol": "diamond", "color": colours.ink},
+        "type": "scatter", "mode": "lines+markers+text", "name": "classifier row", "legendgroup": "classifier",
+        "x": _plain(spokes[:, 0]), "y": _plain(spokes[:, 1]), "text": names, "textposition": "top center",
+        "textfont": {"size": 14}, "line": {"color": colours.ink, "width": 1.5},
+        "marker": {"size": [0, 10, 0] * len(tips), "symbol": "diamond", "color": colours.ink, "opacity": 1,
+                   "line": {"color": colours.paper, "width": 1}},
     }  # fmt: skip
     if fit := probe.theory:
+        yield {
+            "type": "scatter", "mode": "markers", "name": "theory, best fit", "legendgroup": "theory",
+            "x": _plain(fit.same[:, 0]), "y": _plain(fit.same[:, 1]), "showlegend": False,
+            "marker": {"size": 12, "symbol": "circle-open", "color": colours.theory, "line": {"width": 2}},
+        }  # fmt: skip
         for path in fit.different:
             yield {
                 "type": "scatter", "mode": "lines", "name": "theory, best fit", "legendgroup": "theory",
