@@ -25,7 +25,8 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>html {{ overflow-y: scroll; color-scheme: {theme}; background: {paper}; color: {ink}; font-family: system-ui, sans-serif }}
+<style>html {{ overflow-y: scroll; color-scheme: {theme};
+background: {paper}; color: {ink}; font-family: system-ui, sans-serif }}
 body {{ margin: 0 }}</style>
 {library}
 </head>
