@@ -65,3 +65,7 @@ lock: install  ## resolve the newest versions into the hash-locked files
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --extra service -c requirements.lock pyproject.toml -o requirements-api.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --extra service --extra train -c requirements.lock pyproject.toml -o requirements-worker.lock
+
+.PHONY: bench-plots
+bench-plots: install  ## milliseconds of a picture of 20 runs x 500 epochs, cold and from memory
+	$(BIN)/python -m benchmarks.plots

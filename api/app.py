@@ -1,5 +1,7 @@
 """The application: its routes, its errors, its description, and what opens and closes with it."""
 
+import asyncio
+import gc
 import os
 import socket
 import threading
@@ -12,21 +14,22 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
-from api import problems
+from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.pictures import Pictures
-from api.routes import experiments, health, plots, results, vocabulary
+from api.routes import assets, experiments, health, plots, results, vocabulary
 from ncmix import __version__
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings
+from ncmix.plots import warm
 from ncmix.spec import Spec
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
-_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router)
+_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router, assets.router)
 
 
 def create(settings: Settings) -> FastAPI:
@@ -55,6 +58,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     context = Context(settings, Database(settings.database_url), Hints(settings), Pictures())
     app.state.context = context
+    # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
+    warming = asyncio.create_task(asyncio.to_thread(_warm))
     name, stopping = f"{socket.gethostname()}:{os.getpid()}:api", threading.Event()
 
     def reap() -> None:
@@ -67,7 +72,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         stopping.set()
         reaping.join(_JOIN_SECONDS)
+        await warming
         context.close()
+
+
+def _warm() -> None:
+    warm()
+    # What was imported stays: the collector of garbage need not look through it again while a picture waits.
+    gc.freeze()
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -87,7 +99,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             license_info=app.license_info,
         )
         _, found = models_json_schema(
-            [(model, "validation") for model in (Spec, Extension, problems.Problem)], ref_template=_REF
+            [(model, "validation") for model in (Spec, Extension, problems.Problem, models.PlotData)],
+            ref_template=_REF,
         )
         described["components"]["schemas"].update(found["$defs"])
         _drop_other_errors(described)

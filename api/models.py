@@ -183,7 +183,10 @@ class Events(BaseModel):
 
 
 class PlotLinks(BaseModel):
-    """A plot: its address in each format, and the epochs it can be had of, where not every epoch will do."""
+    """A plot: its address in each format, and the epochs it can be had of, where not every epoch will do.
+
+    json and csv are the numbers that are drawn.
+    """
 
     name: str
     title: str
@@ -195,6 +198,22 @@ class Plots(BaseModel):
     """The plots of an experiment."""
 
     items: list[PlotLinks]
+
+
+class PlotData(BaseModel):
+    """What a plot shows, as numbers: `data` is a table by columns of equal length; null is undefined.
+
+    Of lines the columns are panel, group, style, x, y, std and runs; of heat maps panel, group, row, column, value and
+    runs; of mixtures panel, group, epoch, style, x, y, lam, first and second.
+    """
+
+    plot: str
+    title: str
+    note: str
+    groups: list[str]
+    panels: list[dict[str, Any]]
+    styles: dict[str, str]
+    data: dict[str, list[Any]]
 
 
 class Vocabulary(vocabulary.Vocabulary):
@@ -237,8 +256,3 @@ def links(experiment_id: str) -> Links:
     here = f"{ROOT}/experiments/{experiment_id}"
     plots = {name: f"{here}/plots/{name}.png" for name in PLOTS}
     return Links(self=here, metrics=f"{here}/metrics", log=f"{here}/log", events=f"{here}/events", plots=plots)
-
-
-def first_sentence(docstring: str | None) -> str:
-    """What a docstring says first, on one line."""
-    return " ".join((docstring or "").split("\n\n")[0].split())

@@ -1,16 +1,18 @@
 """What can be written behind the question mark, one model an address; a parameter we do not know is an error."""
 
 import re
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import Depends
 from fastapi import Path as PathParameter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from ncmix.jobs.queries import Filters
 from ncmix.jobs.states import State, UnknownExperimentError
-from ncmix.plots import Theme
+from ncmix.plots import Options, Size, Split, Theme
+from ncmix.plots.options import HIGHEST_DPI, LARGEST, LOWEST_DPI, SMALLEST
 from ncmix.presets import Scale
 from ncmix.results import MetricSplit
 from ncmix.spec import VOCABULARY
@@ -18,6 +20,7 @@ from ncmix.spec import VOCABULARY
 # Nothing else can be an id, and the database need not be asked about it.
 _ID = re.compile(r"[0-9a-f]{20}")
 _MOST_COMPARED = 20
+_MOST_GROUPED = 200
 # More than any log or any number of epochs, and still a number that databases take.
 _LARGEST = 2**53
 
@@ -114,32 +117,74 @@ class EventRange(_Parameters):
     limit: int = Field(1000, ge=1, le=10_000)
 
 
+def _words(text: str) -> list[str]:
+    """The words between commas, each once, in the order written."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+_Numbers = Annotated[str, Field(pattern=r"^ *\d{1,9} *(, *\d{1,9} *){0,31}$")]
+_Inches = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
+
+
 class PlotOptions(_Parameters):
     """How an experiment is drawn."""
 
     epoch: int | None = Field(None, ge=0, le=_LARGEST, description="Its state at this epoch; default: the last.")
+    epochs: _Numbers | None = Field(
+        None, description="Columns of last-layer-grid, with commas between.", examples=["1,10,100"]
+    )
+    classes: _Numbers | None = Field(
+        None, description="Of the three probed classes those whose mixtures are drawn.", examples=["0,1"]
+    )
+    split: Split | None = Field(None, description="Of which split, where a plot shows one.")
     theme: Theme = "light"
+    width: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
+    height: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
+    dpi: int = Field(160, ge=LOWEST_DPI, le=HIGHEST_DPI, description="Dots an inch of PNG.")
+
+    @property
+    def size(self) -> Size:
+        """How large the picture is."""
+        return Size(self.width, self.height, self.dpi)
+
+    @property
+    def options(self) -> Options:
+        """What is drawn."""
+        return Options(self.epoch, _numbers(self.epochs), _numbers(self.classes), self.split)
 
 
-def _few(ids: str) -> str:
-    count = len(_words(ids))
-    if not 1 <= count <= _MOST_COMPARED:
-        raise ValueError(f"{count} experiments are named; allowed are 1 to {_MOST_COMPARED}")
-    return ids
-
-
-def _words(ids: str) -> list[str]:
-    """The words between commas, each once, in the order written."""
-    return list(dict.fromkeys(word.strip() for word in ids.split(",") if word.strip()))
+def _numbers(text: str | None) -> tuple[int, ...]:
+    return tuple(int(word) for word in _words(text or ""))
 
 
 class CompareOptions(PlotOptions):
     """How several experiments are drawn, and which."""
 
-    ids: Annotated[str, AfterValidator(_few)] = Field(
-        description=f"Up to {_MOST_COMPARED} ids with commas between.",
+    group_by: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_., ]{1,200}$",
+        description="Fields of the spec with commas between: experiments that agree in them become one line, their "
+        "mean, with a band of one standard deviation.",
+        examples=["mix.kind", "loss.kind,mix.kind"],
+    )
+    # Below group_by, which is looked at to judge it.
+    ids: str = Field(
+        description=f"Up to {_MOST_COMPARED} ids with commas between; up to {_MOST_GROUPED} that are grouped.",
         examples=["0193b2a4f1c07d1e9a3c,0193b2a4f1c19b22c4d0"],
     )
+
+    @field_validator("ids")
+    @classmethod
+    def _few(cls, ids: str, read: ValidationInfo) -> str:
+        count, most = len(_words(ids)), _MOST_GROUPED if read.data.get("group_by") else _MOST_COMPARED
+        if not 1 <= count <= most:
+            raise ValueError(f"{count} experiments are named; allowed are 1 to {most}")
+        return ids
+
+    @property
+    def options(self) -> Options:
+        """What is drawn."""
+        return replace(super().options, group_by=tuple(_words(self.group_by or "")))
 
     @property
     def experiments(self) -> list[str]:

@@ -19,7 +19,7 @@ from ncmix import spec
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
 from ncmix.jobs.queries import CursorError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
-from ncmix.plots import PlotError
+from ncmix.plots import PlotError, PlotOptionError
 from ncmix.presets import PresetError
 from ncmix.spec import SpecError
 
@@ -153,6 +153,10 @@ def _spec_from_before(request: Request, error: Exception) -> Response:
     return answer(problem(422, "invalid-spec", " ".join(str(error).split())))
 
 
+def _plot_option(request: Request, error: Exception) -> Response:
+    return answer(problem(422, "invalid-parameter", str(error)))
+
+
 def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return _internal(request, error)
@@ -217,6 +221,7 @@ _HANDLERS: dict[type[Exception], Any] = {
     UnknownExperimentError: _not_found,
     PresetError: _not_found,
     PlotError: _not_found,
+    PlotOptionError: _plot_option,
     NotAllowedError: _conflict,
     SpecError: _spec_from_before,
     KeyReusedError: _reused,

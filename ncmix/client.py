@@ -99,7 +99,7 @@ class Client:
         self._send("DELETE", f"/experiments/{experiment}")
 
     def plot(self, experiment: str, name: str, suffix: str = "png", **options: str | int) -> bytes:
-        """A picture of it: `nc`, `curves` or `last-layer` as png, svg or pdf."""
+        """A plot of it, such as `nc` or `last-layer`, as png, svg, pdf or html; json and csv are the numbers drawn."""
         return self._send("GET", f"/experiments/{experiment}/plots/{name}.{suffix}", params=options).content
 
     def compare(self, experiments: Sequence[str], name: str, suffix: str = "png", **options: str | int) -> bytes:

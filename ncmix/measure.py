@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ncmix import geometry, losses, metrics, mix
+from ncmix import geometry, losses, metrics, mix, summaries
 from ncmix.datasets.base import Data, Split
 from ncmix.losses import Outputs, PerSample
 from ncmix.models import Network
@@ -49,7 +49,9 @@ class Measurer:
             if name not in features:
                 features[name] = yield from self._features(self.splits[name], seconds)
         with self._looking():
-            return self._measure(features, keep=self._keeps(epoch))
+            last = epoch == self.spec.measured_epochs[-1]
+            found, sets = self._measure(features, keep=self._keeps(epoch))
+            return found, (*sets, *self._summaries(features, last=last))
 
     def _keeps(self, epoch: int) -> bool:
         keep = self.spec.features.keep
@@ -68,6 +70,13 @@ class Measurer:
             found += scalars
             sets.append(probe)
         return tuple(found), tuple(sets)
+
+    def _summaries(self, features: dict[str, Tensor], *, last: bool) -> tuple[ArraySet, ...]:
+        weight, bias = self.network.weight.detach(), self.network.bias
+        softmax = self.spec.loss.kind in losses.SOFTMAX
+        classifier = summaries.Classifier(weight, None if bias is None else bias.detach(), self.data.classes, softmax)
+        measured = {name: (features[name], self.splits[name].y) for name in self.spec.measure.splits}
+        return summaries.summarise(measured, classifier, last=last)
 
     def _features(self, split: Split, seconds: float) -> Generator[None, None, Tensor]:
         """(N, D) last-layer features of a split, in float32 on the device; each rank computes a part of them."""

@@ -3,10 +3,31 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ncmix.arrays import ArraySet, numbers, plain
+from ncmix.summary import Spectra, Summary
+
+__all__ = [
+    "ArraySet",
+    "Channels",
+    "Curve",
+    "Metric",
+    "MetricRow",
+    "MetricSplit",
+    "Probe",
+    "Response",
+    "Run",
+    "Snapshot",
+    "Spectra",
+    "Summary",
+    "Tick",
+    "rows_of",
+]
 
 # `running` are means over an epoch's own (mixed, augmented) batches while the weights move;
 # `train` and `test` are measured on clean data with the weights at the end of the epoch.
@@ -26,22 +47,6 @@ class Metric:
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "note", self.note or f"the computation gave {self.value}")
             object.__setattr__(self, "value", None)
-
-
-@dataclass(frozen=True)
-class ArraySet:
-    """Named arrays with one row a sample, measured together: `train`, `test` (H, y) or `geometry`.
-
-    `facts` holds what is needed to read them and has no rows, such as the classifier or the batch-norm mode.
-    """
-
-    name: str
-    arrays: Mapping[str, NDArray[Any]]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if len(lengths := {len(a) for a in self.arrays.values()}) > 1:
-            raise ValueError(f"The arrays of set {self.name!r} have different numbers of rows: {sorted(lengths)}")
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,40 @@ class Channels:
 
 
 @dataclass(frozen=True)
+class Response:
+    """How mixtures of two different classes answer to λ, on the probe's grid of L values, in eval mode.
+
+    The three columns are the pairs of first and second, second and third, first and third class.
+
+    Attributes:
+        lam: (L,) λ, the share of the first of the pair.
+        gap, gap_std: (L, 3) mean and population std over mixtures of z_i − z_j.
+        ahead, ahead_std: (L, 3) of ⟨h − μ_G, v⟩/‖v‖² with v = ½(μ̃_i + μ̃_j): 1 where h is linear in λ between class
+            means of equal length; `mix_amplification` is its mean at λ = ½.
+        theory_gap, theory_ahead: (L,), (L, 3) the same of the unconstrained-features optimum that fits best, held
+            against its own class means; None where there is none.
+    """
+
+    lam: NDArray[np.float64]
+    gap: NDArray[np.float64]
+    gap_std: NDArray[np.float64]
+    ahead: NDArray[np.float64]
+    ahead_std: NDArray[np.float64]
+    theory_gap: NDArray[np.float64] | None = None
+    theory_ahead: NDArray[np.float64] | None = None
+
+    def to_facts(self) -> dict[str, Any]:
+        """As plain values."""
+        return {name: None if array is None else plain(array) for name, array in vars(self).items()}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> "Response":
+        """From what `to_facts` gave."""
+        read: dict[str, Any] = {name: None if told is None else numbers(told) for name, told in facts.items()}
+        return cls(**read)
+
+
+@dataclass(frozen=True)
 class Probe:
     """The mixed geometry probe of one epoch in the plane of three classifiers (science: Fisher et al. 2024, App. B.2).
 
@@ -104,6 +143,7 @@ class Probe:
         classes: the three class indices; class_names: what they are called.
         mode: whether batch normalisation used running ("eval") or batch ("train") statistics.
         theory: what the theory expects; None in train mode, of which the class means are not known, or if undefined.
+        response: logits and amplification against λ; None in probes made before these were kept.
     """
 
     points: NDArray[np.float32]
@@ -115,6 +155,7 @@ class Probe:
     class_names: tuple[str, str, str]
     mode: Literal["eval", "train"]
     theory: Channels | None = None
+    response: Response | None = None
 
     def to_set(self) -> ArraySet:
         """As the array set `geometry`."""
@@ -125,6 +166,7 @@ class Probe:
             "class_names": list(self.class_names),
             "mode": self.mode,
             "theory": self.theory.to_facts() if self.theory else None,
+            "response": self.response.to_facts() if self.response else None,
         }
         return ArraySet("geometry", arrays, facts)
 
@@ -143,6 +185,7 @@ class Probe:
             class_names=(p, q, r),
             mode=facts["mode"],
             theory=Channels.from_facts(expected) if (expected := facts.get("theory")) else None,
+            response=Response.from_facts(told) if (told := facts.get("response")) else None,
         )
 
 
@@ -158,26 +201,56 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """One metric over the epochs at which it was measured; NaN where it was undefined. Both (E,), by epoch."""
+
+    epochs: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    @property
+    def defined(self) -> NDArray[np.float64]:
+        """The values that are numbers."""
+        return self.values[np.isfinite(self.values)]
+
+
+@dataclass(frozen=True)
 class Run:
-    """All that plots and tables need of one run, wherever it was read from."""
+    """All that plots and tables need of one run, wherever it was read from.
+
+    Probes, summaries and spectra are by epoch. Where `every` is n > 1, curves hold but every n-th measured epoch.
+    """
 
     title: str
     spec: Mapping[str, Any]
     rows: tuple[MetricRow, ...]
     probes: Mapping[int, Probe] = field(default_factory=dict)
+    summaries: Mapping[int, Summary] = field(default_factory=dict)
+    spectra: Mapping[int, Spectra] = field(default_factory=dict)
+    every: int = 1
+
+    @cached_property
+    def curves(self) -> Mapping[tuple[str, str], Curve]:
+        """Every metric that was ever measured, by (name, split)."""
+        grouped: dict[tuple[str, str], list[MetricRow]] = {}
+        for row in self.rows:
+            grouped.setdefault((row.name, row.split), []).append(row)
+        return {key: _curve(rows) for key, rows in grouped.items()}
 
     def curve(self, name: str, split: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Epochs and values of one metric, by epoch; an undefined value is NaN. Both are empty if never measured."""
-        chosen = sorted(
-            ((r.epoch, r.value) for r in self.rows if r.name == name and r.split == split), key=lambda pair: pair[0]
-        )
-        epochs = np.array([e for e, _ in chosen], np.int64)
-        return epochs, np.array([math.nan if v is None else v for _, v in chosen], np.float64)
+        found = self.curves.get((name, split)) or _curve([])
+        return found.epochs, found.values
 
     def last(self, name: str, split: str) -> float | None:
         """The value at the last epoch at which this metric was measured; None if undefined or never measured."""
         epochs, values = self.curve(name, split)
         return None if len(epochs) == 0 or math.isnan(values[-1]) else float(values[-1])
+
+
+def _curve(rows: list[MetricRow]) -> Curve:
+    rows = sorted(rows, key=lambda row: row.epoch)
+    values = [math.nan if row.value is None else row.value for row in rows]
+    return Curve(np.array([row.epoch for row in rows], np.int64), np.array(values, np.float64))
 
 
 def rows_of(snapshots: Iterable[Snapshot]) -> list[MetricRow]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ncmix import durable
 from ncmix.errors import NcmixError
-from ncmix.results import ArraySet, MetricRow, Probe, Run, Snapshot
+from ncmix.results import ArraySet, MetricRow, Probe, Run, Snapshot, Spectra, Summary
 from ncmix.unpickle import UnpicklingError, loads
 
 FORMAT = "ncmix run 1"
@@ -137,8 +137,15 @@ def _run(content: Any) -> Run:
         raise ValueError(f"the field 'format' is not {FORMAT!r}")
     columns = (content["metrics"][column] for column in COLUMNS)
     rows = tuple(MetricRow(*cells) for cells in zip(*columns, strict=True))
-    probes = {s["epoch"]: Probe.from_set(s["arrays"], s["facts"]) for s in content["sets"] if s["name"] == "geometry"}
-    return Run(content["manifest"]["title"], content["manifest"]["spec"], rows, probes)
+    sets = content["sets"]
+    return Run(
+        content["manifest"]["title"],
+        content["manifest"]["spec"],
+        rows,
+        {s["epoch"]: Probe.from_set(s["arrays"], s["facts"]) for s in sets if s["name"] == "geometry"},
+        {s["epoch"]: Summary.from_set(s["arrays"], s["facts"]) for s in sets if s["name"] == "summary"},
+        {s["epoch"]: Spectra.from_set(s["arrays"], s["facts"]) for s in sets if s["name"] == "spectrum"},
+    )
 
 
 def _cells(row: MetricRow) -> tuple[int, str, str, str]:

@@ -146,12 +146,7 @@ class Trainer:
     """The moving parts of one run; `begin` an epoch, `advance` through its batches, read the `running` means."""
 
     def __init__(
-        self,
-        spec: Spec,
-        device: torch.device,
-        home: DataHome,
-        data: Data | None = None,
-        ranks: Ranks | None = None,
+        self, spec: Spec, device: torch.device, home: DataHome, data: Data | None = None, ranks: Ranks | None = None
     ) -> None:
         """For `spec` on `device`, with `data` or those that the spec names, from `home`; as one of `ranks` or alone."""
         self.spec, self.ranks = spec, (ranks := ranks or Ranks())
@@ -212,7 +207,7 @@ class Trainer:
     def gradients(self, forward: Forward, mixed: Mixed, size: float | None = None) -> tuple[Tensor, Tensor]:
         """New gradients of all parameters, left in them; the losses (B,) and logits (B, K) they came of.
 
-        `size` is that of the whole batch, of which `mixed` is a share, over the number of ranks: they average gradients.
+        Ranks average gradients: `size` is that of the batch of which `mixed` is a share over the number of ranks.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
             h_BD, z_BK = forward(mixed.x_B, mixed.blend)

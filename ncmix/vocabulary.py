@@ -101,7 +101,7 @@ def read() -> Vocabulary:
         metrics=METRICS,
         letters=LETTERS,
         presets={name: Recipe.of(name) for name in presets.names()},
-        plots={name: _line((plot.__doc__ or "").split("\n\n")[0]) for name, plot in PLOTS.items()},
+        plots={name: plot.description for name, plot in PLOTS.items()},
         formats=list(FORMATS),
         themes=list(THEMES),
         spec=schema,

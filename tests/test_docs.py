@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from ncmix.plots import PLOTS
+
 ROOT = Path(__file__).parent.parent
 SOURCES = [p for package in ("ncmix", "api", "worker") for p in (ROOT / package).rglob("*.py")]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -19,3 +21,8 @@ def test_every_link_to_a_file_leads_to_one() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(((?!https?:|#)[^)]+)\)", document.read_text()):
             assert (document.parent / target.split("#")[0]).exists(), f"{document.name}: {target}"
+
+
+def test_the_readme_lists_every_plot() -> None:
+    table = (ROOT / "README.md").read_text().partition("## What is drawn")[2]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == list(PLOTS)

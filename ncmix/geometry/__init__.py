@@ -17,6 +17,7 @@ from ncmix.datasets.base import Data
 from ncmix.errors import NcmixError
 from ncmix.geometry.mixtures import PAIRS, SAME, Mixtures, draw, sweep
 from ncmix.geometry.plane import Plane
+from ncmix.geometry.response import respond
 from ncmix.geometry.scalars import SCALARS, Frame, Readings, tabulate
 from ncmix.geometry.ufm import UfmFit, fit_ufm, optimal_paths
 from ncmix.mix import Draws
@@ -63,7 +64,7 @@ def run_probe(
             readings.put(places_B, h_BD, z_BK)
     if geometry.mode == "eval":
         probe = replace(probe, theory=_channels(readings, Plane.through(network.weight[list(geometry.classes)])))
-    return probe, tabulate(readings)
+    return replace(probe, response=respond(readings)), tabulate(readings)
 
 
 def _channels(readings: Readings, plane: Plane) -> Channels | None:

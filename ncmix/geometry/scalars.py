@@ -50,14 +50,14 @@ class Readings:
         ahead_P: ⟨h − μ_G, v⟩/‖v‖² with v = ½(μ̃_i + μ̃_j): 1 at λ = ½ if h is linear in λ between the class means.
         gap_P: z_i − z_j.
         mean_CD: the mean of h − μ_G in each cell of the grid; and in one more row, of what is beside it.
-        lam_P: λ; same_P: whether of one class; grid_P: whether on the grid.
+        lam_P: λ; same_P: whether of one class; grid_P: whether on the grid; cell_P: the cell, −1 beside the grid.
     """
 
     def __init__(self, mixtures: Mixtures, frame: Frame) -> None:
         self.frame, device = frame, frame.centre_D.device
         self.lam_P = torch.from_numpy(mixtures.lam).to(device)
-        self._pair_P, self._cell_P = (torch.from_numpy(a).to(device) for a in (mixtures.pair, mixtures.cell))
-        self.same_P, self.grid_P = self._pair_P < SAME, self._cell_P >= 0
+        self._pair_P, self.cell_P = (torch.from_numpy(a).to(device) for a in (mixtures.pair, mixtures.cell))
+        self.same_P, self.grid_P = self._pair_P < SAME, self.cell_P >= 0
         self.cosine_P, self.ahead_P, self.gap_P = torch.zeros(3, len(mixtures), dtype=torch.float64, device=device)
         self._count_C = torch.from_numpy(np.bincount(mixtures.cell % (mixtures.cell.max() + 2))).to(device)
         self.mean_CD = frame.centre_D.new_zeros(len(self._count_C), len(frame.centre_D))
@@ -65,7 +65,7 @@ class Readings:
 
     def put(self, places_B: Tensor, h_BD: Tensor, z_BK: Tensor) -> None:
         """Records the features (B, D) and logits (B, K) of the mixtures at these places."""
-        frame, pair_B, cell_B = self.frame, self._pair_P[places_B], self._cell_P[places_B]
+        frame, pair_B, cell_B = self.frame, self._pair_P[places_B], self.cell_P[places_B]
         sides_B2 = self._sides_62[pair_B]
         d_BD = h_BD.to(torch.float64) - frame.centre_D
         weight_BD, middle_BD = frame.weight_3D[sides_B2[:, 0]], frame.middle_6D[pair_B]
@@ -76,6 +76,11 @@ class Readings:
         self.gap_P[places_B] = z_B2[:, 0] - z_B2[:, 1]
         cell_B = cell_B % len(self._count_C)
         self.mean_CD.index_add_(0, cell_B, d_BD / self._count_C[cell_B][:, None])
+
+    @property
+    def lambdas(self) -> int:
+        """L."""
+        return (len(self.mean_CD) - 1) // len(PAIRS)
 
     @cached_property
     def fit(self) -> UfmFit:

@@ -1,13 +1,12 @@
-"""The figure `nc`: every neural-collapse metric over the epochs, one small panel each, in the order NC0 to NC4."""
+"""The plot `nc`: every neural-collapse metric over the epochs, one small panel each, in the order NC0 to NC4."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from ncmix.plots import panels, series, theme
-from ncmix.plots.options import PlotError, Theme
+from ncmix.plots import groups, picture, series
+from ncmix.plots.naming import nothing
+from ncmix.plots.options import Options, PlotError
+from ncmix.plots.picture import Line, Panel, Picture
 from ncmix.results import Run
 
 
@@ -43,41 +42,45 @@ METRICS: dict[str, Drawn] = {
     "nc4_bias": Drawn("logits at the global mean, ‖Wμ + b‖", falling=True),
 }
 
+SPLITS = ("train", "test")
 COLUMNS = 4
 
 
-def draw(runs: Run | Sequence[Run], epoch: int | None, name: Theme) -> Figure:
+def describe(runs: Run | Sequence[Run], options: Options) -> Picture:
     """See ncmix.plots.nc."""
-    listed = series.as_runs(runs)
-    curves = [series.read(run, epoch) for run in listed]
-    shown = [metric for metric in METRICS if series.has(curves, metric, ("train", "test"))]
-    if not shown:
-        raise PlotError(panels.nothing(listed, "neural-collapse metric", epoch))
-    board = panels.board(listed, name, panels.SMALL, "Neural collapse", len(shown), COLUMNS)
-    for metric, axes in zip(shown, board.axes, strict=True):
-        _panel(board, axes, metric, curves)
-    return panels.finish(board, curves, [s for s in ("train", "test") if _measured(curves, s)])
-
-
-def _measured(curves: Sequence[series.Curves], split: str) -> bool:
-    return any(series.has(curves, metric, (split,)) for metric in METRICS)
-
-
-def _panel(board: panels.Board, axes: Axes, metric: str, curves: Sequence[series.Curves]) -> None:
-    drawn = METRICS[metric]
-    lines = [
-        (colour, split, found[metric, split])
-        for colour, found in zip(board.run_colours, curves, strict=True)
-        for split in _splits(drawn, metric, found)
+    found = groups.grouped(runs, options.group_by)
+    drawn = {metric: _lines(found, metric, options.epoch) for metric in METRICS}
+    drawn = {metric: lines for metric, lines in drawn.items() if lines}
+    if not drawn:
+        raise PlotError(nothing(groups.as_runs(runs), "neural-collapse metric", options.epoch))
+    x = picture.epochs(list(drawn.values()))
+    panels = [
+        Panel(
+            metric,
+            METRICS[metric].meaning,
+            x,
+            picture.vertical(lines, falling=METRICS[metric].falling, share=METRICS[metric].share),
+            tuple(lines),
+        )
+        for metric, lines in drawn.items()
     ]
-    for colour, split, curve in lines:
-        series.line(axes, curve, colour, split)
-    series.scale(axes, [curve for *_, curve in lines], falling=drawn.falling)
-    if drawn.share:
-        axes.yaxis.set_major_formatter(series.SHARE)
-    theme.head(axes, metric, drawn.meaning, board.colours)
+    styles = {line.style for lines in drawn.values() for line in lines}
+    return Picture(
+        "nc",
+        groups.caption("Neural collapse", options.group_by),
+        groups.names(found),
+        tuple(panels),
+        COLUMNS,
+        "small",
+        key=tuple(split for split in SPLITS if split in styles),
+        note=", ".join(filter(None, (groups.note(found), series.thinned(found)))),
+    )
 
 
-def _splits(drawn: Drawn, metric: str, found: series.Curves) -> list[str]:
-    measured = [split for split in ("train", "test") if (metric, split) in found]
-    return measured[:1] if drawn.classifier_only else measured
+def _lines(found: Sequence[groups.Group], metric: str, until: int | None) -> list[Line]:
+    """By run, its train below its test; of the classifier alone the first split that there is."""
+    lines = series.lines(found, metric, SPLITS, until)
+    lines.sort(key=lambda line: (line.group, SPLITS.index(line.style)))
+    if METRICS[metric].classifier_only:
+        return [line for i, line in enumerate(lines) if i == 0 or lines[i - 1].group != line.group]
+    return lines

@@ -1,121 +1,119 @@
-"""The figure `last-layer`: mixed features in the plane of three classifiers (Fisher, Meng, Papyan 2024, App. B.2).
+"""The plots `last-layer` and `last-layer-grid`: mixed features in the plane of three classifiers.
 
-Shapes: P mixtures, 3 classifiers, 2 coordinates in the plane.
+Source: Fisher, Meng, Papyan 2024, App. B.2.
 """
 
 from collections.abc import Iterator, Sequence
-from math import ceil, floor, log10
+from dataclasses import replace
+from math import floor, log10
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ncmix.plots import series, theme
-from ncmix.plots.options import PlotError, Theme
-from ncmix.results import Channels, Probe, Run
-
-# Inches: a square panel, its head, its tick labels, and the key below all panels.
-SIDE, HEAD, FOOT, LEFT, GAP, RIGHT = 3.9, 0.52, 0.32, 0.46, 0.50, 0.20
-TITLE, KEY = 0.34, 0.80
-COLUMNS = 3
-
-# More points than this become one bitmap: a vector file of a million circles opens in no viewer.
-VECTOR_POINTS = 6000
+from ncmix.plots import groups, naming
+from ncmix.plots.options import Options, PlotError, PlotOptionError
+from ncmix.plots.picture import Axis, Cloud, Panel, Picture
+from ncmix.results import Probe, Run
 
 # Below this κ the optimum is a convex combination to within a thousandth of its size, and m and λ_H mean nothing.
 CONVEX = 0.1
 
-LONGEST_HEAD, LONGEST_CLASS = 46, 20
+LONGEST_HEAD = 46
+COLUMNS, GRID_COLUMNS = 3, 6
 
-# Inches of a class's name: about a bold character's width, a line's height.
-CHARACTER, LINE = 0.085, 0.14
+_H = Axis("h")  # the frame is set by what is in it
 
 
-def draw(runs: Run | Sequence[Run], epoch: int | None, name: Theme) -> Figure:
+def last_layer(runs: Run | Sequence[Run], options: Options) -> Picture:
     """See ncmix.plots.last_layer."""
-    listed = series.as_runs(runs)
-    colours = theme.palette(name)
-    probes = [_probe(run, epoch) for run in listed]
-    columns = 2 if len(listed) == 4 else min(len(listed), COLUMNS)
-    rows = ceil(len(listed) / columns)
-    width = LEFT + columns * (SIDE + GAP) - GAP + RIGHT
-    height = TITLE + rows * (HEAD + SIDE + FOOT) + KEY
-    figure = theme.canvas(width, height, colours)
-    theme.title(figure, "Mixtures in the last layer", LEFT, colours)
-    for place, (label, (at, probe)) in enumerate(zip(theme.labels(listed, LONGEST_HEAD), probes, strict=True)):
-        row, column = divmod(place, columns)
-        x, y = LEFT + column * (SIDE + GAP), height - TITLE - row * (HEAD + SIDE + FOOT) - HEAD - SIDE
-        axes = figure.add_axes((x / width, y / height, SIDE / width, SIDE / height))
-        _panel(axes, label, at, probe, colours)
-    _key(figure, any(probe.theory for _, probe in probes), colours)
-    return figure
+    listed = _single(runs, options)
+    probes = [_probe(run, options.epoch) for run in listed]
+    panels = tuple(
+        _panel(label, at, probe, place, options)
+        for place, (label, (at, probe)) in enumerate(zip(naming.labels(listed, LONGEST_HEAD), probes, strict=True))
+    )
+    columns = 2 if len(listed) == 4 else COLUMNS
+    title = "Mixtures in the last layer"
+    return Picture("last-layer", title, tuple(naming.labels(listed)), panels, columns, "plane", key=_key(panels))
+
+
+def last_layer_grid(runs: Run | Sequence[Run], options: Options) -> Picture:
+    """See ncmix.plots.last_layer_grid."""
+    listed = _single(runs, options)
+    epochs = options.epochs or _spread([sorted(run.probes) for run in listed], options.epoch)
+    if len(epochs) > GRID_COLUMNS:
+        raise PlotOptionError(f"{len(epochs)} epochs are named; allowed are 1 to {GRID_COLUMNS} side by side.")
+    panels = tuple(
+        replace(_panel("", at, _probe(run, at)[1], place, options), name=label if first else "")
+        for place, (label, run) in enumerate(zip(naming.labels(listed), listed, strict=True))
+        for first, at in zip([True, *[False] * len(epochs)], epochs or (_probe(run, None)[0],), strict=False)
+    )
+    title = "Mixtures in the last layer over the epochs"
+    groups_ = tuple(naming.labels(listed))
+    return Picture("last-layer-grid", title, groups_, panels, max(1, len(epochs)), "grid", key=_key(panels))
+
+
+def _single(runs: Run | Sequence[Run], options: Options) -> list[Run]:
+    if options.group_by:
+        raise PlotOptionError("Mixtures of several runs have no mean: each has a plane of its own. Leave out group_by.")
+    return groups.as_runs(runs)
+
+
+def _spread(probed: Sequence[Sequence[int]], until: int | None) -> tuple[int, ...]:
+    """Epochs at which every run was probed: the first, the last, and in between as even as may be on a log scale."""
+    shared = sorted(set(probed[0]).intersection(*probed[1:]))
+    there = [epoch for epoch in shared if until is None or epoch <= until]
+    if len(there) <= GRID_COLUMNS:
+        if not there and all(probed):
+            raise PlotError("There is no epoch at which all of these runs were probed; name some of one run.")
+        return tuple(there)
+    place = np.log1p(np.array(there, np.float64))
+    wanted = np.linspace(place[0], place[-1], GRID_COLUMNS)
+    return tuple(sorted({there[int(np.abs(place - w).argmin())] for w in wanted}))
 
 
 def _probe(run: Run, epoch: int | None) -> tuple[int, Probe]:
     there = sorted(run.probes)
-    name = repr(theme.shortened(run.title))
+    name = repr(naming.shortened(run.title))
     if not there:
         raise PlotError(f"There is no probe of the mixed geometry of {name}: its spec asks for none, or none is done.")
     if epoch is None:
         return there[-1], run.probes[there[-1]]
     if epoch not in there:
-        raise PlotError(f"There is no probe at epoch {epoch} of {name}; there are probes at {_listed(there)}.")
+        raise PlotError(f"There is no probe at epoch {epoch} of {name}; there are probes at {groups.listed(there)}.")
     return epoch, run.probes[epoch]
 
 
-def _listed(epochs: Sequence[int]) -> str:
-    shown = [str(e) for e in epochs]
-    return ", ".join(shown if len(shown) <= 30 else [*shown[:28], "…", shown[-1]])
-
-
-def _panel(axes: Axes, label: str, epoch: int, probe: Probe, colours: theme.Palette) -> None:
-    finite_P = np.isfinite(probe.points).all(axis=1)
+def _panel(label: str, epoch: int, probe: Probe, place: int, options: Options) -> Panel:
+    probe = _of_classes(probe, options.classes)
+    finite_P: NDArray[np.bool_] = np.atleast_1d(np.isfinite(probe.points).all(axis=1))
     if not finite_P.any() or not np.isfinite(probe.classifier).all():
         raise PlotError(f"The probe at epoch {epoch} of {label!r} holds no finite points: its training diverged.")
-    points_P2, classifier_32 = probe.points[finite_P], np.asarray(probe.classifier, np.float64)
-    factor = _factor(points_P2, classifier_32)
-    rows_32 = factor * classifier_32
-    _points(axes, points_P2, _hues(probe, colours)[finite_P])
-    _rows(axes, rows_32, colours)
-    if probe.theory:
-        _theory(axes, probe.theory, colours)
-    paths = probe.theory.different.reshape(-1, 2) if probe.theory else []
-    _frame_and_names(axes, np.vstack([points_P2, rows_32, [[0, 0]], *paths]), rows_32, probe, colours)
-    theme.head(axes, label, " · ".join(_particulars(epoch, probe, factor)), colours)
+    probe = _chosen(probe, finite_P)
+    factor = _factor(probe.points, np.asarray(probe.classifier, np.float64))
+    said = " · ".join(_particulars(epoch, probe, factor))
+    return Panel(label, said, _H, _H, (Cloud(probe, epoch, factor, place),))
 
 
-def _particulars(epoch: int, probe: Probe, factor: float) -> Iterator[str]:
-    yield f"epoch {epoch}"
-    yield f"{probe.mode} mode"
-    if factor != 1:
-        yield f"classifiers ×{factor:g}"
-    if fit := probe.theory:
-        found = "is convex" if fit.kappa < CONVEX else f"m = {fit.m:.2g}, λₕ = {fit.lambda_h:.2g}"
-        yield f"theory {found}, off by {fit.residual:.0%}"
+def _of_classes(probe: Probe, classes: Sequence[int]) -> Probe:
+    """Only mixtures among these classes.
+
+    Raises:
+        PlotOptionError: one of them was not probed.
+    """
+    if strange := [k for k in classes if k not in probe.classes]:
+        there = ", ".join(map(str, probe.classes))
+        raise PlotOptionError(f"Class {strange[0]} was not mixed by the probe, whose three classes are {there}.")
+    if not classes or set(classes) == set(probe.classes):
+        return probe
+    return replace(_chosen(probe, np.isin(probe.first, classes) & np.isin(probe.second, classes)), theory=None)
 
 
-def _theory(axes: Axes, channels: Channels, colours: theme.Palette) -> None:
-    """The channels of the theory as lines, and as rings where all mixtures within a class should lie."""
-    halo = [withStroke(linewidth=2.8, foreground=colours.paper)]
-    for path_L2 in channels.different:
-        axes.plot(*path_L2.T, color=colours.theory, linewidth=1.3, path_effects=halo, zorder=3.5)
-    axes.scatter(*channels.same.T, s=70, facecolors="none", edgecolors=colours.theory, linewidths=1.4, zorder=3.6)
-
-
-def _hues(probe: Probe, colours: theme.Palette) -> NDArray[np.float64]:
-    """RGB (P, 3): the hue of the pair in full at λ = 0 and 1, ink at λ = ½."""
-    same_P1 = (probe.first == probe.second)[:, None]
-    hue_P3 = np.where(same_P1, to_rgb(colours.same), to_rgb(colours.different))
-    return _shaded(hue_P3, probe.lam, colours)
-
-
-def _shaded(hue_P3: NDArray[np.float64], lam_P: NDArray[np.floating], colours: theme.Palette) -> NDArray[np.float64]:
-    bright_P1 = np.abs(2 * lam_P.astype(np.float64) - 1)[:, None]
-    return bright_P1 * hue_P3 + (1 - bright_P1) * np.array(to_rgb(colours.ink))
+def _chosen(probe: Probe, some_P: NDArray[np.bool_]) -> Probe:
+    if some_P.all():
+        return probe
+    arrays = {name: getattr(probe, name)[some_P] for name in ("points", "lam", "first", "second")}
+    return replace(probe, **arrays)
 
 
 def _factor(points_P2: NDArray[np.floating], classifier_32: NDArray[np.float64]) -> float:
@@ -128,106 +126,16 @@ def _factor(points_P2: NDArray[np.floating], classifier_32: NDArray[np.float64])
     return float(f"{floor(far / long / power) * power:g}")
 
 
-def _points(axes: Axes, points_P2: NDArray[np.floating], rgb_P3: NDArray[np.float64]) -> None:
-    # In the order drawn, a mixed one: neither kind of pair may hide the other.
-    order_P = np.random.default_rng(0).permutation(len(points_P2))
-    axes.scatter(
-        *points_P2[order_P].T,
-        s=_size(len(points_P2)),
-        c=rgb_P3[order_P],
-        linewidths=0,
-        alpha=0.85,
-        rasterized=len(points_P2) > VECTOR_POINTS,
-        zorder=2,
-    )
+def _particulars(epoch: int, probe: Probe, factor: float) -> Iterator[str]:
+    yield f"epoch {epoch}"
+    yield f"{probe.mode} mode"
+    if factor != 1:
+        yield f"classifiers ×{factor:g}"
+    if fit := probe.theory:
+        found = "is convex" if fit.kappa < CONVEX else f"m = {fit.m:.2g}, λₕ = {fit.lambda_h:.2g}"
+        yield f"theory {found}, off by {fit.residual:.0%}"
 
 
-def _size(points: int) -> float:
-    """The area of a dot in points²: smaller where there are many."""
-    return float(np.clip(14_000 / points, 1.0, 14.0))
-
-
-def _rows(axes: Axes, rows_32: NDArray[np.float64], colours: theme.Palette) -> None:
-    halo = [withStroke(linewidth=2.4, foreground=colours.paper)]
-    for tip_2 in rows_32:
-        axes.plot([0, tip_2[0]], [0, tip_2[1]], color=colours.ink, linewidth=1.1, path_effects=halo, zorder=3)
-    axes.scatter(*rows_32.T, s=52, c=colours.ink, marker="D", edgecolors=colours.paper, linewidths=1.0, zorder=4)
-
-
-def _frame_and_names(
-    axes: Axes, shown_X2: NDArray[np.floating], rows_32: NDArray[np.float64], probe: Probe, colours: theme.Palette
-) -> None:
-    """A square frame around all that is shown, with each class's name above or below what surrounds its classifier."""
-    names = [theme.shortened(name, LONGEST_CLASS) for name in probe.class_names]
-    half_32 = np.array([(0.5 * CHARACTER * len(name), 0.5 * LINE) for name in names])
-    side = _square(shown_X2)[1]
-    # The names enlarge the frame, and a larger frame the names: the second guess is close enough.
-    side = _placed(shown_X2, rows_32, side / SIDE * half_32)[2]
-    at_32, middle_2, side = _placed(shown_X2, rows_32, side / SIDE * half_32)
-    _frame(axes, middle_2, side, colours)
-    for (x, y), name in zip(at_32, names, strict=True):
-        text = axes.text(x, y, name, ha="center", va="center", color=colours.ink, fontsize=theme.PANEL, zorder=5)
-        text.set_fontweight("bold")
-        theme.plain(text)
-
-
-def _placed(
-    shown_X2: NDArray[np.floating], rows_32: NDArray[np.float64], room_32: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """The places of names of half those sizes, and the middle and side of a square around everything."""
-    at_32 = np.array([_clear_of(shown_X2, row_2, room_2) for row_2, room_2 in zip(rows_32, room_32, strict=True)])
-    return at_32, *_square(np.vstack([shown_X2, at_32 - room_32, at_32 + room_32]))
-
-
-def _clear_of(
-    shown_X2: NDArray[np.floating], row_2: NDArray[np.float64], room_2: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Where a name of half that size stands above a row that points up, or below it, clear of everything shown."""
-    over_X = np.abs(shown_X2[:, 0] - row_2[0]) <= max(1.1 * room_2[0], 3 * room_2[1])
-    up = 1.0 if row_2[1] >= 0 else -1.0
-    return float(row_2[0]), float(up * (up * shown_X2[over_X, 1]).max() + up * 2.6 * room_2[1])
-
-
-def _square(all_X2: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
-    """The middle and the side of a square around all of it, with a margin."""
-    low_2, high_2 = all_X2.min(axis=0).astype(np.float64), all_X2.max(axis=0).astype(np.float64)
-    return (low_2 + high_2) / 2, float((high_2 - low_2).max()) * 1.06 or 1.0
-
-
-def _frame(axes: Axes, middle_2: NDArray[np.float64], side: float, colours: theme.Palette) -> None:
-    x, y = middle_2
-    axes.set_xlim(x - side / 2, x + side / 2)
-    axes.set_ylim(y - side / 2, y + side / 2)
-    axes.set_aspect("equal", adjustable="box")
-    theme.dress(axes, colours)
-    axes.grid(visible=False)
-    axes.spines[:].set(visible=True, color=colours.grid, linewidth=0.8)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
-
-
-def _key(figure: Figure, theory: bool, colours: theme.Palette) -> None:
-    """Two strips of colour over λ, and the signs of a classifier row and of the theory."""
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes(((LEFT + 0.95) / width, 0.36 / height, 1.4 / width, 0.27 / height))
-    lam = np.linspace(0, 1, 256)
-    strips = [_shaded(np.array([to_rgb(hue)]), lam, colours) for hue in (colours.same, colours.different)]
-    axes.imshow(np.stack(strips), aspect="auto", extent=(0, 1, 2, 0), interpolation="nearest")
-    axes.plot([0, 1], [1, 1], color=colours.paper, linewidth=1.5)
-    axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.5, 1], ["λ = 0", "½", "1"])
-    axes.set_yticks([0.5, 1.5], ["same class", "different classes"])
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, pad=3, labelsize=theme.SMALL, labelcolor=colours.ink)
-    axes.scatter([1.22], [0.5], s=30, c=colours.ink, marker="D", linewidths=0, clip_on=False)
-    if theory:
-        axes.plot([1.16, 1.28], [1.5, 1.5], color=colours.theory, linewidth=1.3, clip_on=False)
-    said = (
-        ["classifier row", "theory, best fit", "axes in units of h"]
-        if theory
-        else ["classifier row", "axes in units of h"]
-    )
-    for place, text in enumerate(said):
-        y = place + 0.5
-        note = axes.annotate(text, (1.22, y), (8, 0), textcoords="offset points", va="center")
-        note.set(color=colours.ink, fontsize=theme.SMALL, annotation_clip=False)
+def _key(panels: Sequence[Panel]) -> tuple[str, ...]:
+    clouds = (mark for panel in panels for mark in panel.marks if isinstance(mark, Cloud))
+    return ("theory",) if any(cloud.probe.theory for cloud in clouds) else ()

@@ -1,8 +1,8 @@
 """How figures look: colours that colour-blind readers tell apart, quiet axes, text that fits."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -11,12 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ncmix.plots.options import PlotError, Theme
-from ncmix.results import Run
 
 # Points: titles of figures, of panels, labels, and what may be small.
 TITLE, PANEL, LABEL, SMALL = 11.0, 9.0, 8.0, 7.0
-
-LONGEST_LABEL = 64
 
 # Ticks fall on multiples of these.
 STEPS = (1, 2, 5, 10)
@@ -88,44 +85,42 @@ def canvas(width: float, height: float, colours: Palette) -> Figure:
     return Figure(figsize=(width, height), facecolor=colours.paper)
 
 
-def dress(axes: Axes, colours: Palette) -> None:
-    """Quiet axes: two spines, thin ticks, a horizontal grid behind the data."""
-    axes.set_facecolor(colours.paper)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set(color=colours.muted, linewidth=0.6)
-    axes.grid(visible=True, axis="y", color=colours.grid, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", color=colours.muted, labelcolor=colours.muted, labelsize=SMALL, width=0.6)
-    axes.tick_params(which="major", length=3)
-    axes.tick_params(which="minor", length=1.5)
+def settings(colours: Palette) -> dict[Any, Any]:
+    """Matplotlib's settings for quiet axes: two spines, thin ticks, a horizontal grid behind the data.
+
+    Axes that are born like this are several times as quick as axes that are dressed afterwards, tick by tick.
+    """
+    ticks = {
+        f"{axis}tick.{name}": value
+        for axis in "xy"
+        for name, value in {
+            "color": colours.muted,
+            "labelcolor": colours.muted,
+            "labelsize": SMALL,
+            "major.width": 0.6,
+            "minor.width": 0.6,
+            "major.size": 3,
+            "minor.size": 1.5,
+        }.items()
+    }
+    return ticks | {
+        "axes.facecolor": colours.paper,
+        "axes.edgecolor": colours.muted,
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.grid.axis": "y",
+        "axes.axisbelow": True,
+        "grid.color": colours.grid,
+        "grid.linewidth": 0.6,
+    }
 
 
 def plain(*texts: Text) -> None:
     """Show what users wrote as it is: a dollar sign in a name starts no formula."""
     for text in texts:
         text.set_parse_math(False)
-
-
-def labels(runs: Sequence[Run], longest: int = LONGEST_LABEL) -> list[str]:
-    """A short, printable, distinct label for each run."""
-    found: list[str] = []
-    for run in runs:
-        label = base = shortened(run.title, longest)
-        number = 1
-        while label in found:
-            number += 1
-            label = f"{base} ({number})"
-        found.append(label)
-    return found
-
-
-def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
-    """One printable line of at most `longest` characters; long ones lose their middle, as the ends tell them apart."""
-    line = "".join(c for c in " ".join(text.split()) if c.isprintable()) or "untitled"
-    if len(line) <= longest:
-        return line
-    half = (longest - 1) // 2
-    return f"{line[:half]}…{line[-half:]}"
 
 
 def title(figure: Figure, text: str, left: float, colours: Palette) -> None:

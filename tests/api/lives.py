@@ -7,7 +7,7 @@ from ncmix.jobs.database import Database
 from ncmix.jobs.queue import QUEUES, queue_of
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, Reason
-from ncmix.results import Metric, Snapshot
+from ncmix.results import ArraySet, Metric, Snapshot
 from tests.ncmix.plots import synthetic
 from tests.toys import toy
 
@@ -36,9 +36,9 @@ class Lives:
         return claim.lease
 
     def record(self, lease: Lease, *epochs: int, probed: tuple[int, ...] = ()) -> None:
-        """The results of some epochs, with a geometry probe at those in `probed`."""
+        """The results of some epochs, with a geometry probe and the like at those in `probed`."""
         for epoch in epochs:
-            sets = (synthetic.probe(per_pair=20).to_set(),) if epoch in probed else ()
+            sets = _sets() if epoch in probed else ()
             recording.record(self.database, lease, Snapshot(epoch, _metrics(epoch), sets, seconds=2.0))
 
     def log(self, lease: Lease, text: bytes) -> None:
@@ -61,6 +61,11 @@ class Lives:
     def done(self, seed: int = 0, epochs: int = 3, probed: tuple[int, ...] = (), **changes: object) -> str:
         """An experiment that has succeeded, with its results; gives the id."""
         return self.finish(self.running(seed, epochs, probed, **changes))
+
+
+def _sets() -> tuple[ArraySet, ...]:
+    summary, spread = synthetic.summary(0.5), synthetic.spread(0.5)
+    return synthetic.probe(per_pair=20).to_set(), summary.to_set(), spread.to_set()
 
 
 def _metrics(epoch: int) -> tuple[Metric, ...]:

@@ -206,6 +206,40 @@ def test_a_probe_is_the_same_after_storing_also_one_of_before_there_was_theory()
             assert again.theory.to_facts() == expected.to_facts()
 
 
+def test_the_answer_to_lambda_is_that_of_the_theory_where_the_features_are():
+    lambda_h, m = 1e-2, 1.0
+    answer = probed(optimal(lambda_h, m), vectors())[0].response
+    expected = theory.optimum(CLASSES, m, lambda_h, answer.lam)
+    np.testing.assert_allclose(answer.gap, np.tile(expected.gap[:, None], 3), atol=1e-4)
+    np.testing.assert_allclose(answer.theory_gap, expected.gap, rtol=0.02, atol=1e-6)
+    np.testing.assert_allclose(answer.theory_ahead, answer.ahead, rtol=0.01)
+    assert answer.ahead_std.max() < 1e-4
+    assert answer.ahead[10].mean() == pytest.approx(answer.ahead.max(), rel=1e-6)
+
+
+def test_the_answer_to_lambda_is_flat_where_features_are_linear_and_agrees_with_the_scalar():
+    linear, found = probed(Net(lambda x: x @ simplex()), vectors())
+    np.testing.assert_allclose(linear.response.ahead, 1, atol=1e-6)
+    bent, found = probed(Net(lambda x: (x @ simplex()) * (2 - x.square().sum(1, keepdim=True))), vectors())
+    assert bent.response.ahead[10].mean() == pytest.approx(found["mix_amplification"], abs=1e-6)
+    assert bent.response.gap[10] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert probed(Net(torch.zeros_like), vectors())[0].response.theory_gap is None
+    assert np.isnan(probed(Net(torch.zeros_like), vectors())[0].response.ahead).all()
+
+
+def test_the_answer_to_lambda_is_the_same_after_storing_also_where_it_is_undefined():
+    for network in (optimal(1e-2, 1.0), Net(torch.zeros_like)):
+        probe = probed(network, vectors())[0]
+        stored = probe.to_set()
+        facts = json.loads(json.dumps(stored.facts, allow_nan=False))
+        again = Probe.from_set(stored.arrays, facts).response
+        for name, array in vars(probe.response).items():
+            kept = getattr(again, name)
+            assert kept is None if array is None else np.array_equal(kept, array, equal_nan=True)
+        facts.pop("response")
+        assert Probe.from_set(stored.arrays, facts).response is None
+
+
 def test_the_nearest_etf_of_an_etf_is_itself():
     for classes in (3, 4, 100):
         q, _ = torch.linalg.qr(torch.randn(100, 100, generator=torch.Generator().manual_seed(0)).double())

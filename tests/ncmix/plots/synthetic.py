@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ncmix.results import Channels, MetricRow, Probe, Run
+from ncmix.results import Channels, MetricRow, Probe, Response, Run, Spectra, Summary
 
 # name: value at the start, value at the end, how many times larger on the test split.
 COLLAPSE = {
@@ -37,8 +37,11 @@ MIXUP = {"dataset": {"kind": "digits"}, "mix": {"kind": "mixup", "alpha": 1.0}}
 def run(title: str = "digits mlp cross_entropy none seed 0", *, epochs: int = 40, mixup: bool = False) -> Run:
     """A run measured at every epoch and probed at three of them; with mixup it collapses less."""
     rows = tuple(_rows(epochs, slower=2.5 if mixup else 1.0))
-    probes = {epoch: probe(channel=0.5 * mixup) for epoch in sorted({1, epochs // 2, epochs})}
-    return Run(title, MIXUP if mixup else ERM, rows, probes)
+    measured = sorted({1, epochs // 2, epochs})
+    probes = {epoch: probe(channel=0.5 * mixup) for epoch in measured}
+    summaries = {epoch: summary(epoch / epochs) for epoch in measured}
+    spectra = {epoch: spread(epoch / epochs) for epoch in measured}
+    return Run(title, {**(MIXUP if mixup else ERM), "seed": 0}, rows, probes, summaries, spectra)
 
 
 def _rows(epochs: int, slower: float) -> Iterator[MetricRow]:
@@ -81,7 +84,67 @@ def probe(*, channel: float = 0.0, per_pair: int = 300, spread: float = 0.12, sc
         class_names=("airplane", "automobile", "bird"),
         mode="eval",
         theory=channels(scale * corners, channel) if channel else None,
+        response=response(channel),
     )
+
+
+def response(channel: float, lambdas: int = 21) -> Response:
+    """Logits of slope 1 + channel on logit λ, amplification of 1 + channel at λ = ½; the pairs differ by a tenth."""
+    lam = np.linspace(0, 1, lambdas)
+    with np.errstate(divide="ignore"):
+        logit = np.clip(np.log(lam / (1 - lam)), -8, 8)
+    each = np.array([0.9, 1.0, 1.1])
+    gap, ahead = (1 + channel) * logit[:, None] * each, 1 + channel * (4 * lam * (1 - lam))[:, None] * each
+    spread = np.full_like(gap, 0.3)
+    theory = {"theory_gap": logit, "theory_ahead": 1 + 0.9 * (ahead - 1)} if channel else {}
+    return Response(lam, gap, spread, ahead, spread, **theory)
+
+
+def summary(done: float, classes: int = 10, square: bool = True) -> Summary:
+    """Class means between one direction and a simplex, as far as training is `done`; the test split half as far."""
+    names = tuple(f"class {k}" for k in range(classes))
+    random = np.random.default_rng(classes)
+    ripple = 0.2 * (1 - done) * random.uniform(-1, 1, classes)
+    cosines = np.stack([_towards_simplex(classes, share) for share in (done, done / 2)], 1)
+    return Summary(
+        splits=("train", "test"),
+        class_names=names,
+        mean_norms=np.stack([5 + ripple, 4 + ripple], 1),
+        weight_norms=1.5 + ripple / 4,
+        mean_cosines=cosines if square else None,
+        weight_cosines=cosines[:, 0] if square else None,
+        confusion=np.stack([_confused(classes, 0.2 * (1 - done)), _confused(classes, 0.3 - 0.2 * done)], 1)
+        if square
+        else None,
+        bins=np.stack([_bins(0.0), _bins(0.1)]),
+    )
+
+
+def _towards_simplex(classes: int, done: float) -> NDArray[np.float64]:
+    start, end = 0.6, -1 / (classes - 1)
+    return np.where(np.eye(classes) > 0, 1.0, start + done * (end - start))
+
+
+def _confused(classes: int, wrong: float, samples: int = 100) -> NDArray[np.int32]:
+    """Every class's mistakes go to its neighbour."""
+    next_one = np.roll(np.eye(classes), 1, axis=1)
+    return np.round(samples * ((1 - wrong) * np.eye(classes) + wrong * next_one)).astype(np.int32)
+
+
+def _bins(overconfidence: float, count: int = 15) -> NDArray[np.float64]:
+    """More samples the surer; none in the lowest bin."""
+    middle = (np.arange(count) + 0.5) / count
+    samples = np.round(1000 * middle**3)
+    samples[0] = 0
+    return np.stack([samples, samples * middle, samples * np.maximum(middle - overconfidence, 0)], 1)
+
+
+def spread(done: float, directions: int = 40, classes: int = 10) -> Spectra:
+    """K−1 directions between classes of about one length, and within them a tail that shrinks."""
+    place = np.arange(directions)
+    between = np.where(place < classes - 1, 3 - 0.1 * place, np.nan)
+    within = fall(2.0, 0.02, done) * 0.9**place
+    return Spectra(("train", "test"), np.stack([between, between], 1), np.stack([within, 1.5 * within], 1))
 
 
 def channels(corners: NDArray[np.float64], channel: float) -> Channels:

@@ -15,9 +15,22 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
-from ncmix.plots import FORMATS, PLOTS, THEMES, PlotError, curves, last_layer, nc, render
+from ncmix import plots
+from ncmix.plots import IMAGES, PLOTS, THEMES, Options, PlotError, Size, draw, render
 from ncmix.results import MetricRow, Run
 from tests.ncmix.plots import synthetic
+
+
+def nc(runs, **options) -> Figure:
+    return draw(plots.nc(runs, Options(**options)))
+
+
+def curves(runs, **options) -> Figure:
+    return draw(plots.curves(runs, Options(**options)))
+
+
+def last_layer(runs, theme="light", **options) -> Figure:
+    return draw(plots.last_layer(runs, Options(**options)), theme)
 
 
 def panel(figure: Figure, title: str) -> Axes:
@@ -32,6 +45,10 @@ def texts(axes: Axes) -> list[str]:
 
 def legend(figure: Figure) -> list[str]:
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def shown(name: str, kind="png", **how) -> bytes:
+    return render(PLOTS[name].describe(synthetic.run(epochs=5, mixup=True), Options()), kind, **how)
 
 
 def only(run: Run, *names: str, epochs: range = range(1000)) -> Run:
@@ -72,7 +89,11 @@ def test_two_runs_share_every_panel_in_two_colours():
 
 def test_more_runs_than_colours_still_differ():
     figure = nc([only(synthetic.run(f"seed {i}"), "nc1") for i in range(20)])
-    assert len({line.get_color() for line in figure.axes[0].lines}) == 20
+    train, test = figure.axes[0].collections
+    for lines in (train, test):
+        assert len(lines.get_segments()) == 20
+        assert len(np.unique(lines.get_colors(), axis=0)) == 20
+    assert (train.get_label(), test.get_label()) == ("train", "test")
 
 
 def test_what_was_not_measured_has_no_panel_and_an_undefined_value_is_a_gap():
@@ -173,7 +194,7 @@ def test_last_layer_says_where_theory_is_but_a_convex_combination_and_says_nothi
 
 def test_a_large_probe_is_one_bitmap_in_a_vector_file():
     large = replace(synthetic.run(), probes={0: synthetic.probe(per_pair=5000)})
-    assert len(render(last_layer(large), "svg")) < 1_000_000
+    assert len(render(plots.last_layer(large), "svg")) < 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -187,8 +208,9 @@ def test_a_large_probe_is_one_bitmap_in_a_vector_file():
         ),
         (lambda: last_layer(synthetic.run("a"), epoch=7), "no probe at epoch 7 of 'a'; there are probes at 1, 20, 40."),
         (lambda: last_layer(Run("new", {}, ())), "There is no probe of the mixed geometry of 'new'"),
-        (lambda: nc(synthetic.run(), theme="sepia"), "'sepia' is not a theme; allowed are light, dark."),
-        (lambda: render(nc(synthetic.run()), "gif"), "'gif' is not an image format; allowed are png, svg, pdf."),
+        (lambda: last_layer(synthetic.run(), theme="sepia"), "'sepia' is not a theme; allowed are light, dark."),
+        (lambda: shown("nc", theme="sepia"), "'sepia' is not a theme; allowed are light, dark."),
+        (lambda: shown("nc", "gif"), "'gif' is not a format; allowed are png, svg, pdf, html, json, csv."),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_a_sentence(draw, sentence):
@@ -203,20 +225,23 @@ def test_a_probe_of_a_diverged_run_is_refused():
         last_layer(diverged)
 
 
-@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
-def test_every_plot_renders_in_every_format_the_same_twice(plot):
-    runs = [synthetic.run("ERM", epochs=5), synthetic.run("mixup", epochs=5, mixup=True)]
-    starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
-    for image_format in FORMATS:
-        first, second = (render(plot(runs), image_format) for _ in range(2))
-        assert first.startswith(starts[image_format])
-        assert first == second
+STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
 
-@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
 @pytest.mark.parametrize("theme", THEMES)
-def test_the_paper_is_dark_in_the_dark_theme(plot, theme):
-    image = Image.open(BytesIO(render(plot(synthetic.run(epochs=5), theme=theme), dpi=40)))
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_renders_as_every_image_the_same_twice(name, theme):
+    runs = [synthetic.run("ERM", epochs=5), synthetic.run("mixup", epochs=5, mixup=True)]
+    for image_format in IMAGES:
+        made = [render(PLOTS[name].describe(runs, Options()), image_format, theme=theme) for _ in range(2)]
+        assert made[0].startswith(STARTS[image_format])
+        assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_paper_is_dark_in_the_dark_theme(name, theme):
+    image = Image.open(BytesIO(shown(name, theme=theme, size=Size(dpi=40))))
     assert (max(image.convert("RGB").getpixel((1, 1))) < 50) == (theme == "dark")
 
 
@@ -230,8 +255,8 @@ def test_names_that_users_wrote_are_shown_as_they_are():
         "_hidden (2)",
         "untitled",
     ]
-    render(figure, "svg")
-    render(last_layer(synthetic.run(r"$\frac$")))
+    for plot in PLOTS.values():
+        render(plot.describe([synthetic.run(title) for title in odd[:2]], Options()), "svg")
 
 
 def test_long_names_lose_their_middle():
@@ -248,10 +273,10 @@ def figure_labels(runs: list[Run]) -> list[str]:
 CROWDED = "resnet18 cifar10 cross_entropy mixup seed 0 " * 4
 
 
-@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+@pytest.mark.parametrize("name", PLOTS)
 @pytest.mark.parametrize("count", [1, 2, 9])
-def test_no_text_is_cut_off_or_lies_on_another(plot, count):
-    figure = plot([synthetic.run(f"{CROWDED} {i}", epochs=12) for i in range(count)])
+def test_no_text_is_cut_off_or_lies_on_another(name, count):
+    figure = draw(PLOTS[name].describe([synthetic.run(f"{CROWDED} {i}", epochs=12) for i in range(count)], Options()))
     boxes = text_boxes(figure)
     for text, box in boxes:
         assert box.x0 >= 0, text
@@ -287,10 +312,9 @@ def outside_its_axis(text: Text) -> bool:
 
 
 def test_threads_may_render_at_once():
-    runs = [synthetic.run(epochs=5)]
-    alone = {name: render(plot(runs), "svg") for name, plot in PLOTS.items()}
+    alone = {name: shown(name, "svg") for name in PLOTS}
     with ThreadPoolExecutor(8) as pool:
-        jobs = [(name, pool.submit(lambda plot=plot: render(plot(runs), "svg"))) for name, plot in PLOTS.items()] * 3
+        jobs = [(name, pool.submit(shown, name, "svg")) for name in PLOTS] * 2
         assert all(job.result() == alone[name] for name, job in jobs)
 
 

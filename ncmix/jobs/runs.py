@@ -1,0 +1,154 @@
+"""An experiment as a `Run` whose parts are read when a plot asks for them, and no more of them than it can show."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, TypeVar
+
+import numpy as np
+from sqlalchemy import Integer, func, literal, select
+from sqlalchemy.orm import Session, aliased
+
+from ncmix.jobs import features
+from ncmix.jobs.tables import Experiment, FeatureSet, MetricValue
+from ncmix.results import ArraySet, Curve, Probe, Run, Spectra, Summary
+
+T = TypeVar("T")
+
+# Of every curve at least so many points, however many curves there are.
+_FEWEST = 100
+
+# Most curves are of two splits.
+_SPLITS = 2
+
+
+@dataclass(frozen=True)
+class Recorded(Run):
+    """A run on record, to be used while its session is open."""
+
+    read: Callable[[], Mapping[tuple[str, str], Curve]] = dict
+
+    @cached_property
+    def curves(self) -> Mapping[tuple[str, str], Curve]:
+        """See Run.curves."""
+        return self.read()
+
+
+def recorded(
+    session: Session, experiments: Sequence[Experiment], metrics: Sequence[str], most: int | None
+) -> list[Recorded]:
+    """Experiments as runs with these metrics; their arrays are read one by one as they are asked for.
+
+    Args:
+        session: stays open until the runs have been used.
+        experiments: the rows.
+        metrics: names of curves; of others there will be none.
+        most: points of all curves together, about; beyond it evenly spaced epochs are left out. None for all of them.
+    """
+    curves = max(1, len(experiments) * len(metrics) * _SPLITS)
+    each = None if most is None else max(_FEWEST, most // curves)
+    return [_recorded(session, experiment, metrics, each) for experiment in experiments]
+
+
+def _recorded(session: Session, experiment: Experiment, metrics: Sequence[str], most: int | None) -> Recorded:
+    epochs, every = None, 1
+    if metrics and most is not None and experiment.epoch > most:
+        epochs, every = _thinned(_measured(session, experiment.id), most)
+    return Recorded(
+        experiment.title,
+        experiment.spec,
+        (),
+        Sets(session, experiment.id, "geometry", _probe),
+        Sets(session, experiment.id, "summary", _summary),
+        Sets(session, experiment.id, "spectrum", _spectra),
+        every,
+        lambda: _curves(session, experiment.id, metrics, epochs),
+    )
+
+
+def _thinned(epochs: list[int], most: int) -> tuple[list[int] | None, int]:
+    """Every n-th of the epochs, and the last; None for all of them."""
+    every = -(-len(epochs) // most)
+    return (sorted({*epochs[::every], epochs[-1]}), every) if every > 1 else (None, 1)
+
+
+def _measured(session: Session, experiment_id: str) -> list[int]:
+    """The epochs with a metric, increasing: by asking for the next one again and again, not by reading all rows."""
+    of_it = MetricValue.experiment_id == experiment_id
+    first = select(func.min(MetricValue.epoch).label("epoch")).where(of_it).cte("steps", recursive=True)
+    further = aliased(MetricValue)
+    following = (
+        select(func.min(further.epoch))
+        .where(further.experiment_id == literal(experiment_id), further.epoch > first.c.epoch)
+        .scalar_subquery()
+    )
+    steps = first.union_all(select(func.cast(following, Integer)).where(first.c.epoch.is_not(None)))
+    return [epoch for epoch in session.scalars(select(steps.c.epoch)) if epoch is not None]
+
+
+def _curves(
+    session: Session, experiment_id: str, metrics: Sequence[str], epochs: Sequence[int] | None
+) -> dict[tuple[str, str], Curve]:
+    query = select(MetricValue.name, MetricValue.split, MetricValue.epoch, MetricValue.value).where(
+        MetricValue.experiment_id == experiment_id, MetricValue.name.in_(metrics)
+    )
+    if epochs is not None:
+        query = query.where(MetricValue.epoch.in_(epochs))
+    found: dict[tuple[str, str], tuple[list[int], list[float | None]]] = {}
+    # Straight from the driver: rows of the ORM, or even of its core, would take longer than the database.
+    rows = session.connection().execute(query.order_by(MetricValue.epoch)).cursor
+    for name, split, epoch, value in rows.fetchall() if rows else ():
+        at, values = found.setdefault((name, split), ([], []))
+        at.append(epoch)
+        values.append(value)
+    return {key: Curve(np.array(at, np.int64), np.array(values, np.float64)) for key, (at, values) in found.items()}
+
+
+class Sets(Mapping[int, T], Generic[T]):
+    """The array sets of one name by epoch, each read when it is asked for: a picture needs few of many."""
+
+    def __init__(self, session: Session, experiment_id: str, name: str, make: Callable[[ArraySet], T]) -> None:
+        self._session, self._id, self._name, self._make = session, experiment_id, name, make
+
+    @cached_property
+    def _epochs(self) -> list[int]:
+        return epochs(self._session, self._id).get(self._name, [])
+
+    def __iter__(self) -> Iterator[int]:
+        """The epochs, increasing."""
+        return iter(self._epochs)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._epochs)
+
+    def __getitem__(self, epoch: int) -> T:
+        """What is on record of that epoch."""
+        here = (FeatureSet.experiment_id == self._id, FeatureSet.epoch == epoch, FeatureSet.name == self._name)
+        kept = self._session.scalar(select(FeatureSet).where(*here, FeatureSet.state == "complete"))
+        if kept is None:
+            raise KeyError(epoch)
+        return self._make(features.read(self._session, kept))
+
+
+def epochs(session: Session, experiment_id: str) -> dict[str, list[int]]:
+    """The epochs of which array sets are complete, increasing, by the sets' name."""
+    query = select(FeatureSet.name, FeatureSet.epoch).where(
+        FeatureSet.experiment_id == experiment_id, FeatureSet.state == "complete"
+    )
+    found: dict[str, list[int]] = {}
+    for name, epoch in session.execute(query.order_by(FeatureSet.epoch)):
+        found.setdefault(name, []).append(epoch)
+    return found
+
+
+def _probe(kept: ArraySet) -> Probe:
+    return Probe.from_set(kept.arrays, kept.facts)
+
+
+def _summary(kept: ArraySet) -> Summary:
+    return Summary.from_set(kept.arrays, kept.facts)
+
+
+def _spectra(kept: ArraySet) -> Spectra:
+    return Spectra.from_set(kept.arrays, kept.facts)

@@ -1,0 +1,74 @@
+"""Heat maps, and the strip that explains their colours."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ncmix.plots import theme
+from ncmix.plots.layout import Board
+from ncmix.plots.picture import HeatMap, Picture
+
+# Up to so many columns each cell has its number.
+NUMBERED = 12
+
+
+def draw(axes: Axes, heat: HeatMap, colours: theme.Palette) -> None:
+    """The matrix, its first row on top."""
+    rows, columns = heat.values.shape
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.imshow(
+        heat.values,
+        cmap=colourmap(heat, colours),
+        vmin=heat.low,
+        vmax=heat.high,
+        extent=(-0.5, columns - 0.5, rows - 0.5, -0.5),
+        aspect="auto",
+        interpolation="nearest" if columns <= 200 else "auto",
+    )
+    if columns <= NUMBERED:
+        _numbers(axes, heat, colours)
+
+
+def _numbers(axes: Axes, heat: HeatMap, colours: theme.Palette) -> None:
+    rgba = colourmap(heat, colours)((heat.values - heat.low) / (heat.high - heat.low))
+    bright = rgba[..., :3] @ (0.299, 0.587, 0.114)
+    for (row, column), value in np.ndenumerate(heat.values):
+        if np.isfinite(value):
+            colour = "#000000" if bright[row, column] > 0.5 else "#ffffff"
+            axes.text(column, row, _number(value, heat), ha="center", va="center", fontsize=6, color=colour)
+
+
+def _number(value: float, heat: HeatMap) -> str:
+    """Two digits: a hundredth, or a per cent of shares."""
+    if heat.shares:
+        return f"{100 * value:.0f}" if value >= 0.005 or value == 0 else "<1"
+    return f"{value:.2f}".replace("-", "−").replace("0.", ".").replace("−.00", ".00")
+
+
+def colourmap(heat: HeatMap, colours: theme.Palette) -> Colormap:
+    """From the paper to blue, or from orange over the paper to blue: colour-blind readers tell these apart."""
+    blue, orange = colours.lines[:2] if colours.paper == "#ffffff" else (colours.lines[0], colours.lines[5])
+    steps = [orange, colours.paper, blue] if heat.diverging else [colours.paper, blue]
+    made = LinearSegmentedColormap.from_list("ncmix", [to_rgb(step) for step in steps])
+    return made.with_extremes(bad=colours.grid)
+
+
+def key(figure: Figure, picture: Picture, board: Board, colours: theme.Palette) -> None:
+    """A strip of colour from the lowest to the highest value, at the foot of the figure."""
+    heat = next(mark for panel in picture.panels for mark in panel.marks if isinstance(mark, HeatMap))
+    place = (board.layout.left / board.width, 0.32 / board.height, 2.0 / board.width, 0.13 / board.height)
+    axes = figure.add_axes(place)
+    strip: NDArray[np.float64] = np.linspace(heat.low, heat.high, 256)[None, :]
+    axes.imshow(strip, aspect="auto", extent=(heat.low, heat.high, 0, 1), cmap=colourmap(heat, colours))
+    axes.set_yticks([])
+    middle = 0.0 if heat.diverging else 0.5
+    shown = (
+        ["0%", "50%", "100%"] if heat.shares else [f"{v:g}".replace("-", "−") for v in (heat.low, middle, heat.high)]
+    )
+    axes.set_xticks([heat.low, middle, heat.high], shown)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, pad=3, labelsize=theme.SMALL, labelcolor=colours.ink)

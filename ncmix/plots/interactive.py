@@ -1,0 +1,297 @@
+"""A picture as a Plotly figure: the JSON that plotly.js draws, and a page that holds it."""
+
+import html
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_hex
+
+from ncmix.plots import heat, plane, theme
+from ncmix.plots.options import Size, Theme
+from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Panel, Picture, Style
+
+Json = dict[str, Any]
+
+# Pixels: of an inch, of one row of panels and what stands between, of what stands over and below all.
+INCH, ROW, BETWEEN, ABOVE, BELOW, LEGEND_LINE = 96, 260, 90, 96, 60, 22
+SQUARE = 420
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>html {{ overflow-y: scroll; color-scheme: {theme};
+background: {paper}; color: {ink}; font-family: system-ui, sans-serif }}
+body {{ margin: 0 }}</style>
+{library}
+</head>
+<body>
+<div id="plot" role="img" aria-label="{title}"></div>
+<noscript>This plot needs JavaScript. The same address ending in .png, .svg, .json or .csv does not.</noscript>
+<script id="figure" type="application/json">{figure}</script>
+<script>
+const figure = JSON.parse(document.getElementById("figure").textContent);
+Plotly.newPlot("plot", figure.data, figure.layout, {{responsive: true, displaylogo: false}});
+</script>
+</body>
+</html>
+"""
+
+
+def page(picture: Picture, name: Theme, size: Size, library: str) -> bytes:
+    """A page of HTML; `library` is the element that brings plotly.js, by its address or whole."""
+    colours = theme.palette(name)
+    # "<" can end a script, even inside JSON.
+    made = json.dumps(figure(picture, name, size), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _PAGE.format(
+        title=html.escape(f"{picture.title}: {', '.join(picture.groups)}"),
+        theme=name,
+        paper=colours.paper,
+        ink=colours.ink,
+        library=library,
+        figure=made.replace("<", "\\u003c"),
+    ).encode()
+
+
+def figure(picture: Picture, name: Theme, size: Size) -> Json:
+    """`data` and `layout` for Plotly.newPlot; as wide as the window unless a width is asked for."""
+    colours = theme.palette(name)
+    run_colours = theme.run_colours(colours, name, len(picture.groups))
+    data: list[Json] = []
+    frame = _frame(picture, size, colours)
+    square = picture.layout in ("map", "plane", "grid")
+    for number, (panel, place) in enumerate(zip(picture.panels, _places(picture, frame["height"]), strict=True), 1):
+        suffix = "" if number == 1 else str(number)
+        frame[f"xaxis{suffix}"] = _axis(panel.x, place[0], f"y{suffix}", colours) | _fixed(panel, panel.x)
+        frame[f"yaxis{suffix}"] = _axis(panel.y, place[1], f"x{suffix}", colours) | _fixed(panel, panel.y, up=True)
+        if picture.layout in ("plane", "grid"):
+            frame[f"xaxis{suffix}"]["showgrid"] = frame[f"yaxis{suffix}"]["showgrid"] = False
+        if square:
+            frame[f"yaxis{suffix}"] |= {"scaleanchor": f"x{suffix}", "constrain": "domain"}
+            frame[f"xaxis{suffix}"] |= {"constrain": "domain"}
+        frame["annotations"].append(_head(panel, picture, place, colours))
+        axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+        data += [trace | axes for trace in _traces(panel, picture, run_colours, colours)]
+    _name_once(data)
+    return {"data": data, "layout": frame}
+
+
+def _frame(picture: Picture, size: Size, colours: theme.Palette) -> Json:
+    rows = math.ceil(len(picture.panels) / picture.columns)
+    high = SQUARE if picture.layout in ("map", "plane") else ROW
+    below = BELOW + _legend_height(picture)
+    made: Json = {
+        "height": round((size.height or 0) * INCH) or ABOVE + rows * (high + BETWEEN) - BETWEEN + below,
+        "margin": {"l": 64, "r": 24, "t": ABOVE, "b": below},
+        "paper_bgcolor": colours.paper,
+        "plot_bgcolor": colours.paper,
+        "font": {"color": colours.ink, "size": 12},
+        "title": {"text": _title(picture), "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container",
+                  "pad": {"t": 28}},
+        "showlegend": picture.layout != "map",
+        # At the foot: how many lines it takes depends on the window, and there it is in nobody's way.
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yanchor": "bottom", "yref": "container",
+                   "font": {"size": 11}},
+        "hovermode": "closest",
+        "annotations": [],
+    }  # fmt: skip
+    return made | ({"width": round(size.width * INCH)} if size.width else {})
+
+
+def _legend_height(picture: Picture) -> int:
+    """Pixels of the legend in a window of a thousand, reckoned from its entries."""
+    if picture.layout in ("map", "plane", "grid"):
+        return LEGEND_LINE if picture.layout != "map" else 0
+    entries = {(line.group, line.style) for panel in picture.panels for line in panel.lines}
+    longest = max((len(name) for name in picture.groups), default=0) + 20
+    return LEGEND_LINE * math.ceil(len(entries) / max(1, 1000 // (40 + 6 * longest)))
+
+
+def _title(picture: Picture) -> str:
+    said = picture.note or (picture.groups[0] if len(picture.groups) == 1 else "")
+    return f"<b>{_text(picture.title)}</b>" + (f"<br><sup>{_text(said)}</sup>" if said else "")
+
+
+def _text(words: str) -> str:
+    """What users wrote, as it is: Plotly reads a little HTML in every text."""
+    return html.escape(words, quote=False)
+
+
+def _places(picture: Picture, height: int) -> Iterator[tuple[list[float], list[float]]]:
+    """The domains of each panel, left to right and bottom to top, as shares of the plotting area."""
+    columns = min(picture.columns, len(picture.panels))
+    rows = math.ceil(len(picture.panels) / columns)
+    wide, across = (1 - 0.08 * (columns - 1)) / columns, 0.08
+    up = BETWEEN / max(1, height - ABOVE - BELOW)
+    high = (1 - up * (rows - 1)) / rows
+    for number in range(len(picture.panels)):
+        row, column = divmod(number, columns)
+        x, y = column * (wide + across), 1 - row * (high + up) - high
+        yield [x, min(1, x + wide)], [max(0, y), y + high]
+
+
+def _axis(axis: Axis, domain: list[float], anchor: str, colours: theme.Palette) -> Json:
+    made: Json = {
+        "domain": domain,
+        "anchor": anchor,
+        "title": {"text": axis.label, "font": {"size": 11}, "standoff": 6},
+        "gridcolor": colours.grid,
+        "linecolor": colours.muted,
+        "tickfont": {"size": 10, "color": colours.muted},
+        "zeroline": False,
+        "ticks": "outside",
+        "tickcolor": colours.muted,
+        "type": "log" if axis.log else "linear",
+        "nticks": axis.count + 2,
+    }
+    if axis.log:
+        made |= {"dtick": 1 if axis.high / axis.low >= 300 else "L1", "exponentformat": "power"}
+        made.pop("dtick") if axis.high / axis.low < 300 else None
+    if axis.share:
+        made["tickformat"] = ".0%" if not axis.log else ".2~%"
+    if axis.ticks:
+        made |= {"tickvals": [at for at, _ in axis.ticks], "ticktext": [_text(name) for _, name in axis.ticks]}
+    return made
+
+
+def _fixed(panel: Panel, axis: Axis, *, up: bool = False) -> Json:
+    """The range: that of the data for clouds, downwards for the rows of a map."""
+    if any(isinstance(mark, Cloud) for mark in panel.marks):
+        return {"autorange": True}
+    if axis.log:
+        return {"range": [math.log10(axis.low), math.log10(axis.high)]}
+    if up and any(isinstance(mark, HeatMap) for mark in panel.marks):
+        return {"range": [axis.high, axis.low]}
+    return {"range": [axis.low, axis.high]}
+
+
+def _head(panel: Panel, picture: Picture, place: tuple[list[float], list[float]], colours: theme.Palette) -> Json:
+    name = panel.name
+    if picture.layout == "map" and len(picture.groups) > 1:
+        group = next(mark.group for mark in panel.marks)
+        name = f"{picture.groups[group or 0]}: {panel.name}"
+    lines = [f"<b>{_text(name)}</b>"] if name else []
+    meaning = panel.meaning.partition(" · ")[0] if picture.layout == "grid" else panel.meaning
+    lines.append(f'<span style="color:{colours.muted}">{_text(meaning)}</span>')
+    return {
+        "text": "<br>".join(lines), "showarrow": False, "align": "left", "font": {"size": 11},
+        "xref": "paper", "yref": "paper", "x": place[0][0], "y": place[1][1], "xanchor": "left", "yanchor": "bottom",
+    }  # fmt: skip
+
+
+def _traces(panel: Panel, picture: Picture, run_colours: Sequence[str], colours: theme.Palette) -> Iterator[Json]:
+    for mark in panel.marks:
+        match mark:
+            case Line():
+                yield from _line(mark, picture, run_colours, colours)
+            case HeatMap():
+                yield _heat(mark, colours)
+            case Cloud():
+                yield from _cloud(mark, colours, large=picture.layout == "plane")
+
+
+def _line(line: Line, picture: Picture, run_colours: Sequence[str], colours: theme.Palette) -> Iterator[Json]:
+    style = STYLES[line.style]
+    colour = colours.muted if line.group is None else run_colours[line.group]
+    group = "" if line.group is None else picture.groups[line.group]
+    name = _text(" · ".join(filter(None, (group, style.meaning))))
+    if line.std is not None:
+        yield _band(line, line.std, colour, name)
+    few = bool(style.marker) and len(line.x) <= 16
+    yield {
+        "type": "scatter",
+        "mode": "lines+markers" if few else "lines",
+        "name": name,
+        "legendgroup": name,
+        "x": _plain(line.x),
+        "y": _plain(line.y),
+        "line": {"color": colour, "width": 1.3 * style.width, "dash": _dash(style)},
+        "marker": {"color": colour, "size": 5, "symbol": "circle-open" if style.hollow else "circle"},
+    }
+
+
+def _band(line: Line, std: np.ndarray, colour: str, name: str) -> Json:
+    """A closed outline around mean ± std, filled."""
+    x, low, high = _plain(line.x), _plain(line.y - std), _plain(line.y + std)
+    return {
+        "type": "scatter", "mode": "lines", "x": x + x[::-1], "y": high + low[::-1], "fill": "toself",
+        "fillcolor": f"{colour}2e", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name,
+    }  # fmt: skip
+
+
+def _dash(style: Style) -> str:
+    if style.dashes == "solid":
+        return "solid"
+    return "dash" if style.dashes[1][0] > 2 else "dot"
+
+
+def _heat(mark: HeatMap, colours: theme.Palette) -> Json:
+    scale = heat.colourmap(mark, colours)
+    return {
+        "type": "heatmap",
+        "z": [_plain(row) for row in mark.values],
+        "zmin": mark.low,
+        "zmax": mark.high,
+        "colorscale": [[at, to_hex(scale(at))] for at in (0.0, 0.5, 1.0)],
+        "colorbar": {"tickformat": ".0%" if mark.shares else "", "thickness": 12},
+        "customdata": [[f"{_text(row)} / {_text(column)}" for column in mark.columns] for row in mark.rows],
+        "hovertemplate": "%{customdata}: %{z:.3f}<extra></extra>",
+    }
+
+
+def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Json]:
+    probe = cloud.probe
+    rgb_P3 = plane.hues(probe, colours)
+    for same, name in ((True, "same class"), (False, "different classes")):
+        some_P = (probe.first == probe.second) == same
+        yield {
+            "type": "scattergl", "mode": "markers", "name": name, "legendgroup": name,
+            "x": _plain(probe.points[some_P, 0]), "y": _plain(probe.points[some_P, 1]),
+            "marker": {"size": 4 if large else 2.5, "color": [to_hex(rgb) for rgb in rgb_P3[some_P]]},
+            "customdata": [f"λ = {lam:.2f}, {a} with {b}" for lam, a, b in
+                           zip(probe.lam[some_P], probe.first[some_P], probe.second[some_P], strict=True)],
+            "hovertemplate": "%{customdata}<extra></extra>",
+        }  # fmt: skip
+    tips = cloud.factor * np.asarray(probe.classifier, np.float64)
+    # From the origin to each tip and back: one line for all three.
+    spokes = np.stack([np.zeros_like(tips), tips, np.zeros_like(tips)], 1).reshape(-1, 2)
+    names = ["", "", ""] * len(tips)
+    names[1::3] = [f"<b>{_text(name)}</b>" for name in probe.class_names]
+    yield {
+        "type": "scatter", "mode": "lines+markers+text", "name": "classifier row", "legendgroup": "classifier",
+        "x": _plain(spokes[:, 0]), "y": _plain(spokes[:, 1]), "text": names, "textposition": "top center",
+        "textfont": {"size": 14}, "line": {"color": colours.ink, "width": 1.5},
+        "marker": {"size": [0, 10, 0] * len(tips), "symbol": "diamond", "color": colours.ink, "opacity": 1,
+                   "line": {"color": colours.paper, "width": 1}},
+    }  # fmt: skip
+    if fit := probe.theory:
+        yield {
+            "type": "scatter", "mode": "markers", "name": "theory, best fit", "legendgroup": "theory",
+            "x": _plain(fit.same[:, 0]), "y": _plain(fit.same[:, 1]), "showlegend": False,
+            "marker": {"size": 12, "symbol": "circle-open", "color": colours.theory, "line": {"width": 2}},
+        }  # fmt: skip
+        for path in fit.different:
+            yield {
+                "type": "scatter", "mode": "lines", "name": "theory, best fit", "legendgroup": "theory",
+                "x": _plain(path[:, 0]), "y": _plain(path[:, 1]), "line": {"color": colours.theory, "width": 2},
+            }  # fmt: skip
+
+
+def _name_once(data: list[Json]) -> None:
+    """A legend names what recurs in every panel only once, and hides all of it together."""
+    seen: set[str] = set()
+    for trace in data:
+        group = trace.get("legendgroup")
+        if group is not None and trace.get("showlegend", True):
+            trace["showlegend"] = group not in seen
+            seen.add(group)
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    listed: list[float] = np.asarray(values, np.float64).tolist()
+    return [v if math.isfinite(v) else None for v in listed]

@@ -1,0 +1,189 @@
+"""Draws clouds: mixed features in the plane of three classifiers, one square panel each, and their key.
+
+Shapes: P mixtures, X points of any kind, 3 classifiers, 2 coordinates in the plane.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from ncmix.plots import layout, naming, theme
+from ncmix.plots.options import Size
+from ncmix.plots.picture import Cloud, Panel, Picture
+from ncmix.results import Channels, Probe
+
+# More points than this become one bitmap: a vector file of a million circles opens in no viewer.
+VECTOR_POINTS = 6000
+
+LONGEST_CLASS = 20
+
+# Inches of a class's name: about a bold character's width, a line's height.
+CHARACTER, LINE = 0.085, 0.14
+
+
+def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
+    """The figure of a picture whose panels hold a cloud each."""
+    small = picture.layout == "grid"
+    frame = layout.PLANES["grid" if small else "plane"].fitted(len(picture.panels), picture.columns, size)
+    figure = theme.canvas(frame.width, frame.height, colours)
+    theme.title(figure, picture.title, frame.left, colours)
+    for panel, place in zip(picture.panels, frame.places(), strict=True):
+        axes = figure.add_axes(place)
+        _panel(axes, panel, frame.side, colours, small=small)
+        # In a grid only the first of a row has a name, which may go on over the others.
+        room = frame.width - frame.left if small else frame.side
+        name = naming.shortened(panel.name, int(room / 0.08)) if panel.name else ""
+        said = naming.shortened(panel.meaning.partition(" · ")[0] if small else panel.meaning, int(frame.side / 0.047))
+        theme.head(axes, name, said, colours)
+    _key(figure, frame.left, "theory" in picture.key, colours)
+    return figure
+
+
+def _panel(axes: Axes, panel: Panel, side: float, colours: theme.Palette, *, small: bool) -> None:
+    (cloud,) = (mark for mark in panel.marks if isinstance(mark, Cloud))
+    probe, rows_32 = cloud.probe, cloud.factor * np.asarray(cloud.probe.classifier, np.float64)
+    _points(axes, probe.points, hues(probe, colours), side)
+    _rows(axes, rows_32, side, colours)
+    if probe.theory:
+        _theory(axes, probe.theory, side, colours)
+    paths = probe.theory.different.reshape(-1, 2) if probe.theory else []
+    shown_X2 = np.vstack([probe.points, rows_32, [[0, 0]], *paths])
+    _frame_and_names(axes, shown_X2, rows_32, side, [] if small else probe.class_names, colours)
+
+
+def _theory(axes: Axes, channels: Channels, side: float, colours: theme.Palette) -> None:
+    """The channels of the theory as lines, and as rings where all mixtures within a class should lie."""
+    halo = [withStroke(linewidth=2.8, foreground=colours.paper)]
+    for path_L2 in channels.different:
+        axes.plot(*path_L2.T, color=colours.theory, linewidth=1.3, path_effects=halo, zorder=3.5)
+    area = 70 * min(1.0, side / layout.PLANES["plane"].side)
+    axes.scatter(*channels.same.T, s=area, facecolors="none", edgecolors=colours.theory, linewidths=1.4, zorder=3.6)
+
+
+def hues(probe: Probe, colours: theme.Palette) -> NDArray[np.float64]:
+    """RGB (P, 3): the hue of the pair in full at λ = 0 and 1, ink at λ = ½."""
+    same_P1 = (probe.first == probe.second)[:, None]
+    hue_P3 = np.where(same_P1, to_rgb(colours.same), to_rgb(colours.different))
+    return _shaded(hue_P3, probe.lam, colours)
+
+
+def _shaded(hue_P3: NDArray[np.float64], lam_P: NDArray[np.floating], colours: theme.Palette) -> NDArray[np.float64]:
+    bright_P1 = np.abs(2 * lam_P.astype(np.float64) - 1)[:, None]
+    return bright_P1 * hue_P3 + (1 - bright_P1) * np.array(to_rgb(colours.ink))
+
+
+def _points(axes: Axes, points_P2: NDArray[np.floating], rgb_P3: NDArray[np.float64], side: float) -> None:
+    # In the order drawn, a mixed one: neither kind of pair may hide the other.
+    order_P = np.random.default_rng(0).permutation(len(points_P2))
+    axes.scatter(
+        *points_P2[order_P].T,
+        s=_size(len(points_P2)) * min(1.0, side / layout.PLANES["plane"].side),
+        c=rgb_P3[order_P],
+        linewidths=0,
+        alpha=0.85,
+        rasterized=len(points_P2) > VECTOR_POINTS,
+        zorder=2,
+    )
+
+
+def _size(points: int) -> float:
+    """The area of a dot in points²: smaller where there are many."""
+    return float(np.clip(14_000 / points, 1.0, 14.0))
+
+
+def _rows(axes: Axes, rows_32: NDArray[np.float64], side: float, colours: theme.Palette) -> None:
+    halo = [withStroke(linewidth=2.4, foreground=colours.paper)]
+    for tip_2 in rows_32:
+        axes.plot([0, tip_2[0]], [0, tip_2[1]], color=colours.ink, linewidth=1.1, path_effects=halo, zorder=3)
+    area = 52 * min(1.0, side / layout.PLANES["plane"].side)
+    axes.scatter(*rows_32.T, s=area, c=colours.ink, marker="D", edgecolors=colours.paper, linewidths=1.0, zorder=4)
+
+
+def _frame_and_names(
+    axes: Axes,
+    shown_X2: NDArray[np.floating],
+    rows_32: NDArray[np.float64],
+    inches: float,
+    class_names: Sequence[str],
+    colours: theme.Palette,
+) -> None:
+    """A square frame around all that is shown, with each class's name above or below what surrounds its classifier."""
+    middle_2, side = _square(shown_X2)
+    if class_names:
+        names = [naming.shortened(name, LONGEST_CLASS) for name in class_names]
+        half_32 = np.array([(0.5 * CHARACTER * len(name), 0.5 * LINE) for name in names])
+        # The names enlarge the frame, and a larger frame the names: the second guess is close enough.
+        side = _placed(shown_X2, rows_32, side / inches * half_32)[2]
+        at_32, middle_2, side = _placed(shown_X2, rows_32, side / inches * half_32)
+        _names(axes, at_32, names, colours)
+    _frame(axes, middle_2, side, colours)
+
+
+def _names(axes: Axes, at_32: NDArray[np.float64], names: Sequence[str], colours: theme.Palette) -> None:
+    for (x, y), name in zip(at_32, names, strict=True):
+        text = axes.text(x, y, name, ha="center", va="center", color=colours.ink, fontsize=theme.PANEL, zorder=5)
+        text.set_fontweight("bold")
+        theme.plain(text)
+
+
+def _placed(
+    shown_X2: NDArray[np.floating], rows_32: NDArray[np.float64], room_32: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """The places of names of half those sizes, and the middle and side of a square around everything."""
+    at_32 = np.array([_clear_of(shown_X2, row_2, room_2) for row_2, room_2 in zip(rows_32, room_32, strict=True)])
+    return at_32, *_square(np.vstack([shown_X2, at_32 - room_32, at_32 + room_32]))
+
+
+def _clear_of(
+    shown_X2: NDArray[np.floating], row_2: NDArray[np.float64], room_2: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Where a name of half that size stands above a row that points up, or below it, clear of everything shown."""
+    over_X = np.abs(shown_X2[:, 0] - row_2[0]) <= max(1.1 * room_2[0], 3 * room_2[1])
+    up = 1.0 if row_2[1] >= 0 else -1.0
+    return float(row_2[0]), float(up * (up * shown_X2[over_X, 1]).max() + up * 2.6 * room_2[1])
+
+
+def _square(all_X2: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
+    """The middle and the side of a square around all of it, with a margin."""
+    low_2, high_2 = all_X2.min(axis=0).astype(np.float64), all_X2.max(axis=0).astype(np.float64)
+    return (low_2 + high_2) / 2, float((high_2 - low_2).max()) * 1.06 or 1.0
+
+
+def _frame(axes: Axes, middle_2: NDArray[np.float64], side: float, colours: theme.Palette) -> None:
+    x, y = middle_2
+    axes.set_xlim(x - side / 2, x + side / 2)
+    axes.set_ylim(y - side / 2, y + side / 2)
+    axes.set_aspect("equal", adjustable="box")
+    axes.grid(visible=False)
+    axes.spines[:].set(visible=True, color=colours.grid, linewidth=0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
+
+
+def _key(figure: Figure, left: float, theory: bool, colours: theme.Palette) -> None:
+    """Two strips of colour over λ, and the signs of a classifier row and of the theory."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes(((left + 0.95) / width, 0.36 / height, 1.4 / width, 0.27 / height))
+    lam = np.linspace(0, 1, 256)
+    strips = [_shaded(np.array([to_rgb(hue)]), lam, colours) for hue in (colours.same, colours.different)]
+    axes.imshow(np.stack(strips), aspect="auto", extent=(0, 1, 2, 0), interpolation="nearest")
+    axes.plot([0, 1], [1, 1], color=colours.paper, linewidth=1.5)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.5, 1], ["λ = 0", "½", "1"])
+    axes.set_yticks([0.5, 1.5], ["same class", "different classes"])
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, pad=3, labelsize=theme.SMALL, labelcolor=colours.ink)
+    axes.scatter([1.22], [0.5], s=30, c=colours.ink, marker="D", linewidths=0, clip_on=False)
+    if theory:
+        axes.plot([1.16, 1.28], [1.5, 1.5], color=colours.theory, linewidth=1.3, clip_on=False)
+    said = ["classifier row", *(["theory, best fit"] if theory else []), "axes in units of h"]
+    for place, text in enumerate(said):
+        y = place + 0.5
+        note = axes.annotate(text, (1.22, y), (8, 0), textcoords="offset points", va="center")
+        note.set(color=colours.ink, fontsize=theme.SMALL, annotation_clip=False)

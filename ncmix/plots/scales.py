@@ -1,0 +1,60 @@
+"""Ranges, scales and ticks of axes, as matplotlib has them."""
+
+from math import log10
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis as Drawn
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from ncmix.plots import theme
+from ncmix.plots.naming import shortened
+from ncmix.plots.picture import Axis, Panel
+
+# "0.00002" as 2e-05: a power above the axis would lie under the panel's head.
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−"))
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# Not as a formula, whose every number would be parsed and set.
+POWER = FuncFormatter(lambda value, _: f"10{str(round(log10(value))).translate(_RAISED)}" if value > 0 else "")
+SHARE = FuncFormatter(lambda value, _: f"{100 * value:g}%")
+
+LONGEST_TICK = 12
+
+
+def apply(axes: Axes, panel: Panel) -> None:
+    """Both axes of a panel."""
+    if panel.x.log:
+        axes.set_xscale("log", nonpositive="mask")
+    if panel.y.log:
+        axes.set_yscale("log", nonpositive="mask")
+    axes.set_xlim(panel.x.low, panel.x.high)
+    axes.set_ylim(panel.y.low, panel.y.high)
+    _ticks(axes.xaxis, panel.x)
+    _ticks(axes.yaxis, panel.y)
+    if panel.x.ticks and any(len(name) > 3 for _, name in panel.x.ticks):
+        axes.tick_params(axis="x", labelrotation=90)
+
+
+def _ticks(drawn: Drawn, axis: Axis) -> None:
+    if axis.ticks:
+        names = [shortened(name, LONGEST_TICK) for _, name in axis.ticks]
+        drawn.set_ticks([at for at, _ in axis.ticks], labels=names)
+        theme.plain(*(tick.label1 for tick in drawn.get_major_ticks()))
+    elif axis.log:
+        _logarithmic(drawn, axis)
+    else:
+        steps = theme.STEPS if axis.whole or axis.share else (1, 2, 2.5, 5, 10)
+        drawn.set_major_locator(MaxNLocator(axis.count, integer=axis.whole, steps=steps))
+        drawn.set_major_formatter(SHARE if axis.share else PLAIN)
+
+
+def _logarithmic(drawn: Drawn, axis: Axis) -> None:
+    if axis.high / axis.low < 300:
+        # Whole decades would leave one label or none: 0.3, 1, 3, 10 instead.
+        drawn.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        drawn.set_major_formatter(PLAIN)
+    else:
+        drawn.set_major_locator(LogLocator(numticks=5))
+        drawn.set_major_formatter(POWER)
+    if axis.share:
+        drawn.set_major_formatter(SHARE)
+    drawn.set_minor_locator(NullLocator())

@@ -1,0 +1,94 @@
+"""Lines and their bands, as matplotlib draws them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from ncmix.plots.picture import STYLES, Axis, Line, Panel
+
+# Up to this many points every one of them has its dot.
+DOTTED = 16
+
+
+# From so many lines of one style on they are drawn together, which is several times as fast.
+_MANY = 8
+
+
+def draw(axes: Axes, panel: Panel, run_colours: Sequence[str], muted: str) -> None:
+    """Draw the lines of a panel, later ones over earlier ones."""
+    coloured = [(line, muted if line.group is None else run_colours[line.group]) for line in panel.lines]
+    for line, colour in coloured:
+        if line.std is not None:
+            _band(axes, line, line.std, colour, panel.y)
+    together = len(coloured) >= _MANY and all(len(line.x) > DOTTED for line, _ in coloured)
+    if not together:
+        for line, colour in coloured:
+            _single(axes, line, colour)
+        return
+    for style in dict.fromkeys(line.style for line, _ in coloured):
+        _together(axes, style, [(line, colour) for line, colour in coloured if line.style == style])
+
+
+def _together(axes: Axes, name: str, coloured: Sequence[tuple[Line, str]]) -> None:
+    """Many long lines of one style; of a value between two gaps only the dot would show, so it is drawn by itself."""
+    style = STYLES[name]
+    made = LineCollection(
+        [np.column_stack([line.x, line.y]) for line, _ in coloured],
+        colors=[colour for _, colour in coloured],
+        linestyles=style.dashes,
+        linewidths=style.width,
+        label=name,
+        zorder=2,
+    )
+    axes.add_collection(made, autolim=False)
+    for line, colour in coloured:
+        if alone := dots(line.y):
+            _single(axes, Line(line.x[alone], line.y[alone], line.style, line.group), colour, joined=False)
+
+
+def _single(axes: Axes, line: Line, colour: str, *, joined: bool = True) -> None:
+    """A line; an undefined value is a gap, and a value between two gaps still shows, as a dot."""
+    style = STYLES[line.style]
+    made = Line2D(
+        line.x,
+        line.y,
+        color=colour,
+        linestyle=style.dashes if joined else "",
+        linewidth=style.width,
+        marker=style.marker,
+        markersize=3.4,
+        markerfacecolor=axes.get_facecolor() if style.hollow else colour,
+        markeredgewidth=0.9,
+        markevery=dots(line.y),
+        label=line.style,
+        zorder=1.9 if style.muted else 2,
+    )
+    # Not add_line, which would look for the limits of the data: they are set already.
+    axes.add_artist(made)
+
+
+def _band(axes: Axes, line: Line, std: NDArray[np.float64], colour: str, vertical: Axis) -> None:
+    low, high = line.y - std, line.y + std
+    if vertical.log:  # what reaches below zero reaches below any axis
+        low, high = np.maximum(low, 0.5 * vertical.low), np.maximum(high, 0.5 * vertical.low)
+    axes.fill_between(line.x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1.8)
+
+
+def dotted(line: Line) -> bool:
+    """Whether a line is short enough to have dots, so that the legend must show what they look like."""
+    return bool(STYLES[line.style].marker) and len(line.x) <= DOTTED
+
+
+def dots(values: NDArray[np.float64]) -> list[int]:
+    """Which points get a dot: all of a few, else only those that no line reaches."""
+    gap = ~np.isfinite(values)
+    if len(values) <= DOTTED:
+        return np.flatnonzero(~gap).tolist()
+    if not gap.any():
+        return []
+    alone = ~gap & np.r_[True, gap[:-1]] & np.r_[gap[1:], True]
+    return np.flatnonzero(alone).tolist()

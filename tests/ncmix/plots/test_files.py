@@ -1,0 +1,136 @@
+"""Pictures as files: the numbers drawn, pages without a network, sizes."""
+
+import csv
+import html
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ncmix import plots
+from ncmix.plots import PLOTS, THEMES, Options, PlotOptionError, Size, bundle, draw, render
+from ncmix.plots.picture import Cloud, HeatMap, Line
+from tests.ncmix.plots import synthetic
+
+RUNS = [synthetic.run("ERM", epochs=5), synthetic.run("<b>$x$</script> & mixup", epochs=5, mixup=True)]
+
+
+def figure_of(page: bytes) -> dict:
+    (found,) = re.findall(r'<script id="figure" type="application/json">(.*?)</script>', page.decode(), re.DOTALL)
+    return json.loads(found)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_json_and_csv_hold_every_number_that_is_drawn(name):
+    picture = PLOTS[name].describe(RUNS, Options())
+    told = json.loads(render(picture, "json"))
+    assert (told["plot"], told["groups"]) == (name, ["ERM", "<b>$x$</script> & mixup"])
+    rows = list(csv.DictReader(io.StringIO(render(picture, "csv").decode())))
+    (length,) = {len(column) for column in told["data"].values()}
+    assert len(rows) == length == sum(points(mark) for panel in picture.panels for mark in panel.marks)
+    assert list(rows[0]) == list(told["data"])
+    for column, values in told["data"].items():
+        assert [row[column] for row in rows] == ["" if value is None else str(value) for value in values]
+
+
+def points(mark) -> int:
+    match mark:
+        case Line():
+            return len(mark.x)
+        case HeatMap():
+            return mark.values.size
+        case Cloud():
+            theory = mark.probe.theory
+            return (
+                len(mark.probe.points)
+                + 3
+                + (3 + theory.different.shape[0] * theory.different.shape[1] if theory else 0)
+            )
+
+
+def test_the_table_of_a_line_reads_like_the_line():
+    data = json.loads(render(plots.nc(RUNS[0]), "json"))["data"]
+    chosen = [i for i, key in enumerate(zip(data["panel"], data["style"], strict=True)) if key == ("nc1", "test")]
+    epochs, values = RUNS[0].curve("nc1", "test")
+    assert [data["x"][i] for i in chosen] == epochs.tolist()
+    assert [data["y"][i] for i in chosen] == values.tolist()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_page_holds_the_plot_and_asks_no_other_host(name, theme):
+    picture = PLOTS[name].describe(RUNS, Options())
+    page = render(picture, "html", theme=theme, library="/assets/plotly.js")
+    assert page == render(picture, "html", theme=theme, library="/assets/plotly.js")
+    made = figure_of(page)
+    axes = [key for key in made["layout"] if key.startswith("xaxis")]
+    assert len(axes) == len(picture.panels)
+    assert all(0 <= low < high <= 1 for key in axes for low, high in [made["layout"][key]["domain"]])
+    assert {trace["xaxis"] for trace in made["data"]} == {key.replace("xaxis", "x") for key in axes}
+    assert b'<script src="/assets/plotly.js">' in page
+    assert not re.findall(rb"(?:src|href)=.https?:", page)
+    assert page.count(b"</script>") == 3
+
+
+def test_what_users_wrote_is_no_markup_in_a_page():
+    page = render(plots.nc(RUNS), "html", library="x").decode()
+    assert html.escape("<b>$x$</script> & mixup") in page
+    names = {trace["name"] for trace in figure_of(page.encode())["data"]}
+    assert "&lt;b&gt;$x$&lt;/script&gt; &amp; mixup · train" in names
+
+
+def test_an_interactive_line_has_its_band_and_one_entry_in_the_legend():
+    runs = [synthetic.run(f"seed {i}", epochs=3 + i) for i in range(3)]
+    made = figure_of(render(plots.nc(runs, Options(group_by=("mix.kind",))), "html", library="x"))
+    bands = [trace for trace in made["data"] if trace.get("fill") == "toself"]
+    assert len(bands) == 16 * 2 - 4
+    named = [trace["name"] for trace in made["data"] if trace.get("showlegend")]
+    assert sorted(named) == ["none (3 runs) · test", "none (3 runs) · train"]
+
+
+def test_a_page_that_stands_alone_holds_plotly_itself():
+    page = render(plots.nc(RUNS[0]), "html")
+    assert len(page) > bundle.path().stat().st_size
+    assert b"src=" not in page[:2000]
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_picture_is_as_large_as_it_is_asked_to_be(name):
+    picture = PLOTS[name].describe(RUNS[0], Options())
+    size = Size(7.0, 10.0, 50)
+    assert Image.open(io.BytesIO(render(picture, "png", size=size))).size == (350, 500)
+    figure = draw(picture, size=size)
+    places = np.array([axes.get_position().extents for axes in figure.axes])
+    assert (places[:, :2] >= 0).all()
+    assert (places[:, 2:] <= 1).all()
+
+
+def test_a_narrow_figure_has_fewer_panels_side_by_side():
+    columns = {
+        width: len({round(axes.get_position().x0, 3) for axes in draw(plots.nc(RUNS[0]), size=Size(width)).axes})
+        for width in (3.3, 7.0, 12.0)
+    }
+    assert columns == {3.3: 1, 7.0: 3, 12.0: 4}
+
+
+@pytest.mark.parametrize(
+    ("ask", "sentence"),
+    [
+        (lambda: Size(1.0), "width 1 is not allowed; it is in inches, 2 to 40"),
+        (lambda: Size(height=50.0), "height 50 is not allowed; it is in inches, 2 to 40"),
+        (lambda: Size(dpi=9999), "dpi 9999 is not allowed; allowed are 40 to 600"),
+        (lambda: draw(plots.nc(RUNS[0]), size=Size(height=3.0)), "too low for 4 rows of panels; it needs"),
+        (lambda: draw(plots.last_layer(RUNS), size=Size(2.0)), "too small for what is in it; it needs"),
+        (lambda: render(plots.nc(RUNS[0]), size=Size(40.0, 40.0, 600)), "24000 × 24000 dots is too large"),
+    ],
+)
+def test_sizes_that_serve_nobody_are_refused(ask, sentence):
+    with pytest.raises(PlotOptionError, match=re.escape(sentence)):
+        ask()
+
+
+def test_every_plot_says_what_it_shows():
+    assert all(plot.description.endswith(".") for plot in PLOTS.values())
