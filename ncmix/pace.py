@@ -14,7 +14,7 @@ class Pace:
 
     def batches(self, seconds: float) -> int:
         """How many batches should take about `seconds`; at least one."""
-        return max(1, min(2 * self._last, int(seconds / self._each)))
+        return max(1, int(min(2 * self._last, seconds / self._each)))
 
     @contextmanager
     def measuring(self, batches: int) -> Iterator[None]:
