@@ -69,7 +69,7 @@ NAMED = {
     "metrics": dict.fromkeys(metrics.METRICS, ""),
     "scalars": dict.fromkeys(geometry.SCALARS, ""),
     "presets": dict.fromkeys(presets.names(), ""),
-    "plots": {name: plot.__name__ for name, plot in plots.PLOTS.items()},
+    "plots": {name: plot.describe.__name__ for name, plot in plots.PLOTS.items()},
 }
 
 
