@@ -3,7 +3,6 @@
 Shapes: B batch, C channels, H height, W width, K classes.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from ncmix.datasets.base import Data, Whole
 from ncmix.datasets.raw import channel_statistics
 from ncmix.numerics import arithmetic
 from ncmix.spec import ImageFolder, Spec, parse
-from ncmix.train import Trainer
+from ncmix.train import TICK_SECONDS, Trainer
 
 
 def spec(**fields: Any) -> Spec:
@@ -61,7 +60,8 @@ class Ours:
     def epoch(self) -> int:
         """An epoch as `ncmix train` runs it, with the reading of its loss at the end."""
         self.trainer.begin(1)
-        self.trainer.advance(math.inf)
+        while self.trainer.step < self.trainer.steps:
+            self.trainer.advance(TICK_SECONDS)
         self.trainer.running()
         return self.trainer.steps * self.trainer.spec.batch_size
 

@@ -255,4 +255,4 @@ def _curve(rows: list[MetricRow]) -> Curve:
 
 def rows_of(snapshots: Iterable[Snapshot]) -> list[MetricRow]:
     """The metrics of snapshots as tidy rows."""
-    return [MetricRow(s.epoch, m.split, m.name, m.value) for s in snapshots for m in s.metrics]
+    return [MetricRow(s.epoch, m.split, m.name, m.value, m.note) for s in snapshots for m in s.metrics]

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +66,12 @@ class Database:
         """A session to read with: one consistent view, blocking nobody; what it gave can be used after the block."""
         with self._readers() as session:
             yield session
+
+    def give_back(self) -> None:
+        """Let SQLite's file shrink by what was deleted; PostgreSQL looks after that itself."""
+        if self.engine.dialect.name == "sqlite":
+            with self._lock, closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA incremental_vacuum").fetchall()
 
     def dispose(self) -> None:
         """Close every connection."""

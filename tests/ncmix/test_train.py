@@ -126,7 +126,8 @@ def test_manifold_mixup_mixes_at_a_random_place_and_the_targets_alike() -> None:
     trainer.loss = lambda outputs, y: (targets.append(y), plain(outputs, y))[1]
     for epoch in (1, 2, 3):
         trainer.begin(epoch)
-        trainer.advance(60.0)
+        while trainer.step < trainer.steps:
+            trainer.advance(60.0)
     assert {blend.place for blend in blends} == set(range(trainer.network.places))
     assert trainer.network.places > 1
     data_ND, y_N = trainer.data.train.x, trainer.data.train.y

@@ -1,0 +1,105 @@
+"""What is wrong with a service, in sentences: `python -m ncmix.jobs.doctor`, or `ncmix jobs doctor`."""
+
+import logging
+import shutil
+import sys
+from collections.abc import Iterator
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from ncmix.jobs import migrate
+from ncmix.jobs.database import Database, brief, now
+from ncmix.jobs.leftovers import leftovers
+from ncmix.jobs.queue import Hints
+from ncmix.jobs.settings import Settings, SettingsError
+from ncmix.jobs.states import HELD
+from ncmix.jobs.tables import Experiment
+
+_LOG = logging.getLogger(__name__)
+_WAITING_SECONDS = 120.0
+_LEAST_FREE = 2**30
+
+
+def findings(settings: Settings, database: Database) -> Iterator[str]:
+    """One sentence for each thing that is wrong, with what to do about it.
+
+    Raises:
+        DBAPIError: the database does not answer.
+    """
+    yield from _schema(database)
+    yield from _broker(settings)
+    with database.reading() as session:
+        yield from _stale(session, settings)
+        yield from _waiting(session)
+        yield from leftovers(session, settings).sentences()
+    yield from _disk(settings)
+
+
+def _schema(database: Database) -> Iterator[str]:
+    found, wanted = migrate.current(database.engine), migrate.head()
+    if found != wanted:
+        yield f"The schema is at revision {found}, this program needs {wanted}: run python -m ncmix.jobs.migrate."
+
+
+def _broker(settings: Settings) -> Iterator[str]:
+    hints = Hints(settings)
+    if not hints.can_be_sent():
+        seconds = f"{settings.poll_seconds:g} s"
+        yield f"The broker does not answer: what is submitted is found by a worker's poll, up to {seconds} later."
+    hints.close()
+
+
+def _stale(session: Session, settings: Settings) -> Iterator[str]:
+    """A lease that ran out is taken away within a reaper's period; later than that there is no reaper."""
+    late = now() - 4 * settings.reap_seconds
+    query = select(Experiment).where(Experiment.state.in_(HELD), Experiment.lease_until < late)
+    for experiment in session.scalars(query):
+        yield (
+            f"Experiment {experiment.id} is {experiment.state}, but its lease by {experiment.worker} has run out and "
+            "nobody takes it away: start a worker or the API."
+        )
+
+
+def _waiting(session: Session) -> Iterator[str]:
+    waits = (Experiment.state == "queued", Experiment.not_before < now() - _WAITING_SECONDS)
+    query = select(Experiment.queue, func.count()).where(*waits).group_by(Experiment.queue)
+    for queue, count in session.execute(query).all():
+        at_work = session.scalar(
+            select(func.count()).where(Experiment.queue == queue, Experiment.state.in_(HELD)).select_from(Experiment)
+        )
+        if not at_work:
+            yield (
+                f"{count} experiments wait in the queue {queue!r} and none is running there: start a worker that "
+                f"serves it (python -m worker --queues {queue})."
+            )
+
+
+def _disk(settings: Settings) -> Iterator[str]:
+    for folder in {settings.home, settings.checkpoint_dir}:
+        if folder.exists() and (free := shutil.disk_usage(folder).free) < _LEAST_FREE:
+            yield f"{folder} has only {free / 2**20:.0f} MiB left: run ncmix jobs gc, or make room."
+
+
+def main() -> int:
+    """Print every finding; gives 0 if there is none."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        _LOG.error("%s", error)
+        return 2
+    database = Database(settings.database_url)
+    try:
+        found = list(findings(settings, database))
+    except DBAPIError as error:
+        found = [f"The database does not answer, or has no schema: {brief(error)}"]
+    finally:
+        database.dispose()
+    sys.stdout.write("".join(f"- {sentence}\n" for sentence in found) or "All is well.\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

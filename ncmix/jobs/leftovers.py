@@ -1,0 +1,103 @@
+"""What nobody needs any more, found and removed: `python -m ncmix.jobs.leftovers [--days N]`, or `ncmix jobs gc`."""
+
+import argparse
+import logging
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from ncmix.jobs import checkpoints, idempotency
+from ncmix.jobs.database import Database, now
+from ncmix.jobs.settings import Settings, SettingsError
+from ncmix.jobs.states import FINAL, HELD
+from ncmix.jobs.tables import CheckpointFile, Experiment, FeatureSet
+
+_ID = re.compile(r"[0-9a-f]{20}")
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """Folders of checkpoints without an experiment, rows whose file is gone, sets that were never completed."""
+
+    folders: list[Path]
+    missing: list[str]
+    sets: list[int]
+
+    def sentences(self) -> Iterator[str]:
+        """One for each kind that there is."""
+        if self.folders:
+            yield f"{len(self.folders)} folders of checkpoints belong to no experiment: ncmix jobs gc removes them."
+        if self.missing:
+            yield f"{len(self.missing)} checkpoints have no file, {self.missing[0]} first: is NCMIX_CHECKPOINT_DIR right?"
+        if self.sets:
+            yield f"{len(self.sets)} sets of features were never completed: ncmix jobs gc removes them."
+
+
+def leftovers(session: Session, settings: Settings) -> Leftovers:
+    """What is left over now; nothing that belongs to a running experiment."""
+    store = settings.checkpoint_dir
+    there = [path for path in store.iterdir() if path.is_dir()] if store.is_dir() else []
+    there = [path for path in there if _ID.fullmatch(path.name)]
+    known = set(session.scalars(select(Experiment.id).where(Experiment.id.in_([path.name for path in there]))))
+    at_rest = select(Experiment.id).where(Experiment.state.not_in(HELD))
+    files = session.scalars(select(CheckpointFile.path).where(CheckpointFile.experiment_id.in_(at_rest)))
+    writing = select(FeatureSet.id).where(FeatureSet.state == "writing", FeatureSet.experiment_id.in_(at_rest))
+    return Leftovers(
+        # If it knows none of them, this is more likely another database than a folder of leftovers.
+        folders=[path for path in there if path.name not in known] if known else [],
+        missing=[path for path in files if not (store / path).exists()],
+        sets=list(session.scalars(writing)),
+    )
+
+
+def collect(database: Database, settings: Settings, days: float | None = None) -> Leftovers:
+    """Remove what is left over, and the checkpoints of experiments that ended more than `days` ago, if given."""
+    with database.transaction() as session:
+        found = leftovers(session, settings)
+        session.execute(delete(FeatureSet).where(FeatureSet.id.in_(found.sets)))
+        idempotency.forget(session)
+        old = _old(session, days) if days is not None else []
+        session.execute(delete(CheckpointFile).where(CheckpointFile.experiment_id.in_(old)))
+    # The rows first: what has a row can be relied on.
+    for experiment in old:
+        checkpoints.forget(settings.checkpoint_dir, experiment)
+    for folder in found.folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    database.give_back()
+    return found
+
+
+def _old(session: Session, days: float) -> list[str]:
+    ended = (Experiment.state.in_(FINAL), Experiment.finished < now() - days * 86400)
+    return list(session.scalars(select(CheckpointFile.experiment_id).join(Experiment).where(*ended).distinct()))
+
+
+def main() -> int:
+    """Remove what is left over and say what it was."""
+    parser = argparse.ArgumentParser(prog="ncmix jobs gc", description=__doc__)
+    parser.add_argument("--days", type=float, help="also the checkpoints of what ended more than so many days ago")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        _LOG.error("%s", error)
+        return 2
+    database = Database(settings.database_url)
+    try:
+        found = collect(database, settings, arguments.days)
+    finally:
+        database.dispose()
+    _LOG.info("Removed: %d folders of checkpoints, %d sets of features.", len(found.folders), len(found.sets))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
