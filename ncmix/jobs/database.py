@@ -71,7 +71,8 @@ class Database:
         """Let SQLite's file shrink by what was deleted; PostgreSQL looks after that itself."""
         if self.engine.dialect.name == "sqlite":
             with self._lock, closing(self.engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA incremental_vacuum").fetchall()
+                # As a script: a plain execute stops after the first page.
+                connection.cursor().executescript("PRAGMA incremental_vacuum")
 
     def dispose(self) -> None:
         """Close every connection."""

@@ -28,7 +28,9 @@ def findings(settings: Settings, database: Database) -> Iterator[str]:
     Raises:
         DBAPIError: the database does not answer.
     """
-    yield from _schema(database)
+    if wrong := _schema(database):
+        yield wrong
+        return
     yield from _broker(settings)
     with database.reading() as session:
         yield from _stale(session, settings)
@@ -37,10 +39,12 @@ def findings(settings: Settings, database: Database) -> Iterator[str]:
     yield from _disk(settings)
 
 
-def _schema(database: Database) -> Iterator[str]:
+def _schema(database: Database) -> str | None:
+    """Without the right one nothing else can be looked at."""
     found, wanted = migrate.current(database.engine), migrate.head()
-    if found != wanted:
-        yield f"The schema is at revision {found}, this program needs {wanted}: run python -m ncmix.jobs.migrate."
+    if found == wanted:
+        return None
+    return f"The schema is at revision {found}, this program needs {wanted}: run python -m ncmix.jobs.migrate."
 
 
 def _broker(settings: Settings) -> Iterator[str]:

@@ -35,7 +35,8 @@ class Leftovers:
         if self.folders:
             yield f"{len(self.folders)} folders of checkpoints belong to no experiment: ncmix jobs gc removes them."
         if self.missing:
-            yield f"{len(self.missing)} checkpoints have no file, {self.missing[0]} first: is NCMIX_CHECKPOINT_DIR right?"
+            first = self.missing[0]
+            yield f"{len(self.missing)} checkpoints on record have no file, {first} first: is the folder right?"
         if self.sets:
             yield f"{len(self.sets)} sets of features were never completed: ncmix jobs gc removes them."
 
