@@ -56,6 +56,7 @@ bench-packages: install  ## what bench-gpu needs beside torch, for a machine wit
 .PHONY: bench-metrics
 bench-metrics: install  ## what measuring costs; PEER=DIR adds a checkout of rhubarbwu/neural-collapse
 	$(BIN)/python -m benchmarks.metrics --imagenet $(if $(PEER),--peer $(PEER))
+
 .PHONY: chaos
 chaos: install  ## kill, freeze and restart everything at random: make chaos SEED=1 MINUTES=2
 	NCMIX_TEST_SEED=$(or $(SEED),1) NCMIX_TEST_MINUTES=$(or $(MINUTES),2) NCMIX_TEST_JOBS=200 $(BIN)/pytest -q tests/faults/test_chaos.py
