@@ -18,8 +18,9 @@ from pydantic.json_schema import models_json_schema
 from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
+from api.meters import Latencies, Meters
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, stream, vocabulary
+from api.routes import assets, experiments, health, meters, plots, results, stream, vocabulary
 from api.watching import Watch
 from ncmix import __version__
 from ncmix.jobs import duties
@@ -48,6 +49,7 @@ _ROUTERS = (
     plots.router,
     vocabulary.router,
     health.router,
+    meters.router,
     assets.router,
 )
 
@@ -68,7 +70,9 @@ def create(settings: Settings) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     problems.install(app, [route for router in _ROUTERS for route in router.routes])
+    app.state.meters = Meters()
     app.add_middleware(BodyLimit)
+    app.add_middleware(Latencies, meters=app.state.meters)
     app.openapi = lambda: _openapi(app)
     return app
 
@@ -78,7 +82,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     database = Database(settings.database_url)
     watch = Watch(database, settings.stream_seconds)
-    context = Context(settings, database, Hints(settings), Pictures(), watch)
+    meters: Meters = app.state.meters
+    meters.follow(database, settings)
+    context = Context(settings, database, Hints(settings), Pictures(), watch, meters)
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
     warming = asyncio.create_task(asyncio.to_thread(_warm))
