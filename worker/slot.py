@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Sequence
 
-from ncmix.jobs import duties, lifecycle, queries
+from ncmix.jobs import duties, journal, lifecycle, queries
 from ncmix.jobs.database import Database
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim
@@ -76,7 +76,8 @@ class Slot:
 
     def _run(self, claim: Claim) -> None:
         environment = self._place.environment
-        Supervisor(claim, self._database, self._settings, self._stopping, self._command, environment).run()
+        with journal.about(experiment=claim.lease.experiment_id, attempt=claim.attempt, worker=self.name):
+            Supervisor(claim, self._database, self._settings, self._stopping, self._command, environment).run()
 
     def _claim(self) -> Claim | None:
         with self._database.transaction() as session:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from ncmix.jobs import idempotency, lifecycle
+from ncmix.jobs import idempotency, journal, lifecycle
 from ncmix.jobs.database import Database, brief, now
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.tables import Duty, Experiment
@@ -63,5 +63,6 @@ def reap(database: Database, settings: Settings, holder: str) -> list[Experiment
         idempotency.forget(session)
         reaped = lifecycle.reap(session, settings)
     for experiment in reaped:
-        _LOG.warning("experiment %s: %s: %s", experiment.id, experiment.state, experiment.reason_message)
+        with journal.about(experiment=experiment.id, attempt=experiment.attempt):
+            _LOG.warning("experiment %s: %s: %s", experiment.id, experiment.state, experiment.reason_message)
     return reaped

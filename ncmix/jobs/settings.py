@@ -12,6 +12,7 @@ from ncmix.errors import NcmixError
 
 Device = Literal["auto", "cpu", "cuda"]
 Queue = Literal["cpu", "gpu"]
+LogFormat = Literal["auto", "json", "text"]
 _SLOT = re.compile(r"cpu|\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+")
 
 
@@ -45,6 +46,7 @@ class Settings:
         max_attempts: how many times an experiment may die with its worker or its child.
         backoff_seconds: how long an experiment rests after its first such death; doubled after each further one.
         log_limit: how many bytes of an attempt's output are kept.
+        log_format: how API and workers log: `auto` is text on a terminal and JSON elsewhere.
     """
 
     home: Path
@@ -68,6 +70,7 @@ class Settings:
     max_attempts: int = 3
     backoff_seconds: float = 5.0
     log_limit: int = 16 * 2**20
+    log_format: LogFormat = "auto"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -99,6 +102,7 @@ class Settings:
             max_attempts=_whole(environment, "NCMIX_MAX_ATTEMPTS", cls.max_attempts),
             backoff_seconds=_seconds(environment, "NCMIX_BACKOFF_SECONDS", cls.backoff_seconds),
             log_limit=_whole(environment, "NCMIX_LOG_LIMIT", cls.log_limit),
+            log_format=_one_of(environment, "NCMIX_LOG_FORMAT", get_args(LogFormat), cls.log_format),
         )
         if settings.renew_seconds > settings.lease_seconds / 2:
             raise SettingsError(
