@@ -70,3 +70,7 @@ lock: install  ## resolve the newest versions into the hash-locked files
 .PHONY: bench-plots
 bench-plots: install  ## milliseconds of a picture of 20 runs x 500 epochs, cold and from memory
 	$(BIN)/python -m benchmarks.plots
+
+.PHONY: bench-latency
+bench-latency: install  ## seconds from a request to its first epoch, with and without a spare child
+	$(BIN)/python -m benchmarks.latency

@@ -12,6 +12,7 @@ from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim
 from worker.child import Command, runner
 from worker.places import Place
+from worker.spare import Spare
 from worker.supervise import Supervisor
 
 _LOG = logging.getLogger(__name__)
@@ -31,10 +32,13 @@ class Slot:
         self._settings, self._place, self._queues, self._command = settings, place, queues, command
         self._database = Database(settings.database_url)
         self._stopping, self._busy = threading.Event(), threading.Lock()
+        # Other commands are those of tests.
+        self._spare = Spare(place.environment) if settings.warm and command is runner else None
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def start(self) -> None:
         """Begin to look, in threads of its own, for expired leases and for experiments of which no hint came."""
+        self._prepare()
         for seconds, duty in ((self._settings.reap_seconds, self.reap), (self._settings.poll_seconds, self.poll)):
             duties.every(seconds, duty, self._stopping)
         _LOG.info("%s serves the queues %s on %s", self.name, ", ".join(self._queues), self._place)
@@ -46,7 +50,8 @@ class Slot:
     def join(self) -> None:
         """Wait until nothing runs any more."""
         with self._busy:
-            return
+            if self._spare:
+                self._spare.close()
 
     def drain(self) -> int:
         """Run experiments until nothing is queued or `stop` is called; gives how many.
@@ -59,7 +64,14 @@ class Slot:
             while not self._stopping.is_set() and (claim := self._claim()):
                 self._run(claim)
                 count += 1
+            if count:
+                self._prepare()
         return count
+
+    def _prepare(self) -> None:
+        """Nothing is queued: the next one shall not wait for PyTorch to load."""
+        if self._spare and not self._stopping.is_set():
+            self._spare.prepare()
 
     def reap(self) -> None:
         """Take experiments from workers that are dead."""
@@ -77,7 +89,9 @@ class Slot:
     def _run(self, claim: Claim) -> None:
         environment = self._place.environment
         with journal.about(experiment=claim.lease.experiment_id, attempt=claim.attempt, worker=self.name):
-            Supervisor(claim, self._database, self._settings, self._stopping, self._command, environment).run()
+            Supervisor(
+                claim, self._database, self._settings, self._stopping, self._command, environment, self._spare
+            ).run()
 
     def _claim(self) -> Claim | None:
         with self._database.transaction() as session:

@@ -43,6 +43,7 @@ class Settings:
         slots: where experiments run: `auto` (on every GPU, or else one on the CPU), or names of GPUs and `cpu`.
         slots_per_gpu: how many experiments share a GPU, and its memory, if `slots` is `auto`.
         gpu_memory_fraction: the share of a GPU's memory that a child may use.
+        warm: whether an idle slot keeps a child that has loaded PyTorch.
         max_attempts: how many times an experiment may die with its worker or its child.
         backoff_seconds: how long an experiment rests after its first such death; doubled after each further one.
         log_limit: how many bytes of an attempt's output are kept.
@@ -67,6 +68,7 @@ class Settings:
     slots: tuple[str, ...] = ("auto",)
     slots_per_gpu: int = 1
     gpu_memory_fraction: float = 1.0
+    warm: bool = True
     max_attempts: int = 3
     backoff_seconds: float = 5.0
     log_limit: int = 16 * 2**20
@@ -99,6 +101,7 @@ class Settings:
             slots=_slots(environment),
             slots_per_gpu=_whole(environment, "NCMIX_SLOTS_PER_GPU", cls.slots_per_gpu),
             gpu_memory_fraction=_share(environment, "NCMIX_GPU_MEMORY_FRACTION", cls.gpu_memory_fraction),
+            warm=_one_of(environment, "NCMIX_WARM", ("0", "1"), "1") == "1",
             max_attempts=_whole(environment, "NCMIX_MAX_ATTEMPTS", cls.max_attempts),
             backoff_seconds=_seconds(environment, "NCMIX_BACKOFF_SECONDS", cls.backoff_seconds),
             log_limit=_whole(environment, "NCMIX_LOG_LIMIT", cls.log_limit),
