@@ -94,7 +94,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Also here: when every worker is dead, somebody has to say so.
         duties.reap(context.database, settings, name)
 
-    reaping = duties.every(settings.reap_seconds, reap, stopping)
+    def keep() -> None:
+        # And here, so that what is deleted gives back its room while no worker runs.
+        duties.keep(context.database, settings, name)
+
+    on_duty = [
+        duties.every(settings.reap_seconds, reap, stopping),
+        duties.every(duties.KEEP_SECONDS, keep, stopping),
+    ]
     watching = asyncio.create_task(watch.run())
     try:
         yield
@@ -102,7 +109,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stopping.set()
         watch.end()
         await watching
-        reaping.join(_JOIN_SECONDS)
+        for thread in on_duty:
+            thread.join(_JOIN_SECONDS)
         await warming
         context.close()
 

@@ -37,9 +37,12 @@ class Slot:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def start(self) -> None:
-        """Begin to look, in threads of its own, for expired leases and for experiments of which no hint came."""
+        """Begin to look, in threads of its own, for expired leases, for experiments of which no hint came, and for
+        what is kept no longer.
+        """
         self._prepare()
-        for seconds, duty in ((self._settings.reap_seconds, self.reap), (self._settings.poll_seconds, self.poll)):
+        every = {self.reap: self._settings.reap_seconds, self.poll: self._settings.poll_seconds}
+        for duty, seconds in {**every, self.keep: duties.KEEP_SECONDS}.items():
             duties.every(seconds, duty, self._stopping)
         _LOG.info("%s serves the queues %s on %s", self.name, ", ".join(self._queues), self._place)
 
@@ -76,6 +79,10 @@ class Slot:
     def reap(self) -> None:
         """Take experiments from workers that are dead."""
         duties.reap(self._database, self._settings, self.name)
+
+    def keep(self) -> None:
+        """Remove what is kept no longer."""
+        duties.keep(self._database, self._settings, self.name)
 
     def poll(self) -> None:
         """Run what waits without a hint, if this slot is free. Asks no broker: that may be what is broken."""
