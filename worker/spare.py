@@ -54,6 +54,12 @@ class Spare:
         while True:
             self._wanted.wait()
             self._wanted.clear()
-            with self._lock:
-                if self._child is None and not self._closed:
-                    self._child = Child(waiting_runner, self._environment, waits=True)
+            try:
+                self._start()
+            except OSError as error:
+                _LOG.warning("a spare child cannot be started: %s", error)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._child is None and not self._closed:
+                self._child = Child(waiting_runner, self._environment, waits=True)
