@@ -12,13 +12,16 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
+from api.meters import Latencies, Meters
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, vocabulary
+from api.routes import assets, experiments, health, meters, plots, results, stream, vocabulary
+from api.watching import Watch
 from ncmix import __version__
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database
@@ -29,7 +32,26 @@ from ncmix.spec import Spec
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
-_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router, assets.router)
+# What no signature names.
+_DESCRIBED: tuple[type[BaseModel], ...] = (
+    Spec,
+    Extension,
+    problems.Problem,
+    models.PlotData,
+    models.NewMetrics,
+    models.NewOutput,
+    models.End,
+)
+_ROUTERS = (
+    experiments.router,
+    results.router,
+    stream.router,
+    plots.router,
+    vocabulary.router,
+    health.router,
+    meters.router,
+    assets.router,
+)
 
 
 def create(settings: Settings) -> FastAPI:
@@ -48,7 +70,9 @@ def create(settings: Settings) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     problems.install(app, [route for router in _ROUTERS for route in router.routes])
+    app.state.meters = Meters()
     app.add_middleware(BodyLimit)
+    app.add_middleware(Latencies, meters=app.state.meters)
     app.openapi = lambda: _openapi(app)
     return app
 
@@ -56,7 +80,11 @@ def create(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    context = Context(settings, Database(settings.database_url), Hints(settings), Pictures())
+    database = Database(settings.database_url)
+    watch = Watch(database, settings.stream_seconds)
+    meters: Meters = app.state.meters
+    meters.follow(database, settings)
+    context = Context(settings, database, Hints(settings), Pictures(), watch, meters)
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
     warming = asyncio.create_task(asyncio.to_thread(_warm))
@@ -66,12 +94,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Also here: when every worker is dead, somebody has to say so.
         duties.reap(context.database, settings, name)
 
-    reaping = duties.every(settings.reap_seconds, reap, stopping)
+    def keep() -> None:
+        # And here, so that what is deleted gives back its room while no worker runs.
+        duties.keep(context.database, settings, name)
+
+    on_duty = [
+        duties.every(settings.reap_seconds, reap, stopping),
+        duties.every(duties.KEEP_SECONDS, keep, stopping),
+    ]
+    watching = asyncio.create_task(watch.run())
     try:
         yield
     finally:
         stopping.set()
-        reaping.join(_JOIN_SECONDS)
+        watch.end()
+        await watching
+        for thread in on_duty:
+            thread.join(_JOIN_SECONDS)
         await warming
         context.close()
 
@@ -99,7 +138,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             license_info=app.license_info,
         )
         _, found = models_json_schema(
-            [(model, "validation") for model in (Spec, Extension, problems.Problem, models.PlotData)],
+            [(model, "validation") for model in _DESCRIBED],
             ref_template=_REF,
         )
         described["components"]["schemas"].update(found["$defs"])

@@ -9,6 +9,8 @@ from fastapi import Path as PathParameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
+from ncmix.jobs import journal
+from ncmix.jobs.following import Cursor
 from ncmix.jobs.queries import Filters
 from ncmix.jobs.states import State, UnknownExperimentError
 from ncmix.plots import Options, Size, Split, Theme
@@ -26,7 +28,8 @@ _LARGEST = 2**53
 
 
 async def _experiment_id(id: Annotated[str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"])]) -> str:  # noqa: A002
-    return checked_id(id)
+    journal.note(experiment=(checked := checked_id(id)))
+    return checked
 
 
 def checked_id(text: str) -> str:
@@ -108,6 +111,17 @@ class LogRange(_Parameters):
 
     offset: int = Field(0, ge=0, le=_LARGEST, description="The header Next-Offset of the answer before.")
     limit: int = Field(2**20, ge=1, le=2**24)
+
+
+class StreamStart(_Parameters):
+    """Where a stream begins."""
+
+    after: str = Field(
+        str(Cursor()),
+        max_length=50,
+        description="The id of the last event that was seen; a header Last-Event-ID, as browsers send, comes first.",
+        examples=["812.37.10240"],
+    )
 
 
 class EventRange(_Parameters):
