@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from ncmix import spec
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
-from ncmix.jobs.queries import CursorError
+from ncmix.jobs.cursors import CursorError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
 from ncmix.plots import PlotError, PlotOptionError
 from ncmix.presets import PresetError
