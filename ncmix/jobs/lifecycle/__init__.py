@@ -7,7 +7,7 @@ Each verb runs in the caller's transaction; a hint to the workers is sent after 
 
 from ncmix.jobs.lifecycle.asking import cancel, cancel_all, delete, delete_all, pause, resume
 from ncmix.jobs.lifecycle.holding import claim, crash, fail, finish, reap, release, renew
-from ncmix.jobs.lifecycle.submitting import AGAIN, Submitted, extend, retry, standing, submit, submit_all
+from ncmix.jobs.lifecycle.submitting import AGAIN, Submitted, extend, new_ids, retry, standing, submit, submit_all
 
 __all__ = [
     "AGAIN",
@@ -21,6 +21,7 @@ __all__ = [
     "extend",
     "fail",
     "finish",
+    "new_ids",
     "pause",
     "reap",
     "release",

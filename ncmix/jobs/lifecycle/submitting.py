@@ -136,7 +136,7 @@ def _insert(session: Session, new: Mapping[str, Mapping[str, Any]], parent: Expe
     on = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = on.insert(Experiment).on_conflict_do_nothing(index_elements=["key", "repeat"]).returning(Experiment)
     # In one order everywhere: two who insert the same rows wait for each other at the first, and not crosswise.
-    rows = sorted(({"id": i, **row} for i, row in zip(_ids(len(new)), new.values(), strict=True)), key=_by_key)
+    rows = sorted(({"id": i, **row} for i, row in zip(new_ids(len(new)), new.values(), strict=True)), key=_by_key)
     inserted = session.scalars(statement, rows)
     made = {experiment.key: Submitted(experiment, created=True) for experiment in inserted}
     tags = [
@@ -187,7 +187,7 @@ def _each_made_once(submitted: Iterable[Submitted]) -> list[Submitted]:
     return result
 
 
-def _ids(count: int) -> list[str]:
+def new_ids(count: int) -> list[str]:
     """New ids, increasing: the milliseconds since 1970, and behind them a random number to count on from."""
     stamp, first = time.time_ns() // 1_000_000, secrets.randbelow(2**32 - count)
     return [f"{stamp:012x}{first + i:08x}" for i in range(count)]
