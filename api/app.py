@@ -18,18 +18,26 @@ from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, vocabulary
+from api.routes import assets, experiments, health, plots, results, sweeps, vocabulary
 from ncmix import __version__
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings
 from ncmix.plots import warm
-from ncmix.spec import Spec
+from ncmix.spec import Spec, Sweep
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
-_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router, assets.router)
+_ROUTERS = (
+    experiments.router,
+    results.router,
+    plots.router,
+    sweeps.router,
+    vocabulary.router,
+    health.router,
+    assets.router,
+)
 
 
 def create(settings: Settings) -> FastAPI:
@@ -99,7 +107,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             license_info=app.license_info,
         )
         _, found = models_json_schema(
-            [(model, "validation") for model in (Spec, Extension, problems.Problem, models.PlotData)],
+            [(model, "validation") for model in (Spec, Sweep, Extension, problems.Problem, models.PlotData)],
             ref_template=_REF,
         )
         described["components"]["schemas"].update(found["$defs"])

@@ -59,8 +59,8 @@ def of(session: Session, sweep_ids: Sequence[str]) -> dict[str, Progress]:
         .group_by(*kind)
     )
     shares: dict[str, list[_Share]] = {sweep_id: [] for sweep_id in sweep_ids}
-    for sweep_id, *share in session.execute(query):
-        shares[sweep_id].append(_Share(*share))
+    for row in session.execute(query):
+        shares[row.sweep_id].append(_Share(*row[1:]))
     return {sweep_id: _progress(found) for sweep_id, found in shares.items()}
 
 

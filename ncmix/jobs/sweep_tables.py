@@ -101,6 +101,12 @@ def table(
     return Table(fields, [_group(members, fields, metrics, splits) for members in groups.values()])
 
 
+def varied(session: Session, sweep_id: str) -> list[str]:
+    """What tells the cells of a sweep apart, but for the seed."""
+    query = select(SweepCell.coordinates).where(SweepCell.sweep_id == sweep_id).order_by(SweepCell.number)
+    return axes(list(session.scalars(query)))
+
+
 def _cells(session: Session, sweep_id: str, metrics: Sequence[str], epoch: int | None) -> list[_Measured]:
     query = (
         select(SweepCell.coordinates, Experiment.id, Experiment.state, Experiment.latest)
