@@ -18,7 +18,9 @@ from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, vocabulary
+from api.routes import assets, experiments, health, plots, results, specs, vocabulary
+from api.web import asking, comparing, experiment, figures, files, listing
+from api.web.rendering import failure
 from ncmix import __version__
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database
@@ -29,7 +31,10 @@ from ncmix.spec import Spec
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
-_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router, assets.router)
+_ROUTERS = (
+    experiments.router, specs.router, results.router, plots.router, vocabulary.router, health.router, assets.router,
+    listing.router, experiment.router, comparing.router, asking.router, figures.router, files.router,
+)  # fmt: skip
 
 
 def create(settings: Settings) -> FastAPI:
@@ -47,7 +52,7 @@ def create(settings: Settings) -> FastAPI:
     app.state.settings = settings
     for router in _ROUTERS:
         app.include_router(router)
-    problems.install(app, [route for router in _ROUTERS for route in router.routes])
+    problems.install(app, [route for router in _ROUTERS for route in router.routes], failure)
     app.add_middleware(BodyLimit)
     app.openapi = lambda: _openapi(app)
     return app

@@ -38,6 +38,7 @@ from ncmix.spec.network import (
 from ncmix.spec.objective import CrossEntropy, Loss, Mix, Mixup, Mse, NoMix
 from ncmix.spec.parts import Part, expand_shorthand, kinds
 from ncmix.spec.reading import Problem, SpecError, assign, override, parse, problems, read_yaml
+from ncmix.spec.workload import Workload, workload
 
 # Every axis of a spec that has variants: field -> kind -> the part that describes it.
 VOCABULARY: dict[str, dict[str, type[Part]]] = {
@@ -104,6 +105,7 @@ __all__ = [
     "Vgg",
     "Vit",
     "WideResNet",
+    "Workload",
     "assign",
     "class_sizes",
     "differing",
@@ -115,4 +117,5 @@ __all__ = [
     "parse",
     "problems",
     "read_yaml",
+    "workload",
 ]

@@ -7,7 +7,7 @@ Each verb runs in the caller's transaction; a hint to the workers is sent after 
 
 from ncmix.jobs.lifecycle.asking import cancel, delete, pause, resume
 from ncmix.jobs.lifecycle.holding import claim, crash, fail, finish, reap, release, renew
-from ncmix.jobs.lifecycle.submitting import Submitted, extend, retry, submit
+from ncmix.jobs.lifecycle.submitting import Submitted, extend, retry, standing, submit
 
 __all__ = [
     "Submitted",
@@ -24,5 +24,6 @@ __all__ = [
     "renew",
     "resume",
     "retry",
+    "standing",
     "submit",
 ]

@@ -10,9 +10,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ncmix.jobs.fencing import add_event, clock, locked
-from ncmix.jobs.states import NotAllowedError
+from ncmix.jobs.states import NotAllowedError, State
 from ncmix.jobs.tables import Experiment, ExperimentTag
 from ncmix.spec import Spec, extended, parse
+
+
+# The same spec again is a new experiment if the last one came, or is coming, to one of these ends.
+_AGAIN: tuple[State, ...] = ("failed", "cancelled", "cancelling")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ def submit(
         parent: the experiment that it is made from, if it is new.
     """
     latest = _latest(session, spec.key)
-    if latest and not rerun and latest.state not in ("failed", "cancelled", "cancelling"):
+    if latest and not rerun and latest.state not in _AGAIN:
         return Submitted(latest, created=False)
     repeat = latest.repeat + 1 if latest else 0
     try:
@@ -48,6 +52,12 @@ def submit(
         if winner is None or winner.repeat < repeat:
             raise
         return Submitted(winner, created=False)
+
+
+def standing(session: Session, spec: Spec) -> Experiment | None:
+    """The experiment that submitting this spec would give as it stands; None if it would make a new one."""
+    latest = _latest(session, spec.key)
+    return latest if latest and latest.state not in _AGAIN else None
 
 
 def retry(session: Session, experiment_id: str) -> Submitted:

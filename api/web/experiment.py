@@ -1,0 +1,112 @@
+"""One experiment: how far it is, its plots, its log, what happened to it, and what can be asked of it."""
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
+
+from api import models
+from api.context import Service
+from api.parameters import ExperimentId
+from api.web.rendering import page
+from api.web.snippets import shortened, snippets, to_yaml
+from ncmix.glossary import METRICS
+from ncmix.jobs import queries, runs
+from ncmix.jobs.states import FINAL, HELD, State
+from ncmix.plots import FORMATS, PLOTS
+
+router = APIRouter(prefix="/experiments/{id}", include_in_schema=False)
+
+# Of a long log the end is shown; the rest is a link away.
+_LOG_BYTES = 64 * 2**10
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot on the page; `epochs` are those it can be had of, None where it shows all of them at once."""
+
+    name: str
+    title: str
+    epochs: list[int] | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The newest values of a metric by split, and what it is."""
+
+    name: str
+    meaning: str
+    values: dict[str, float | None]
+
+
+@router.get("")
+def experiment_page(experiment_id: ExperimentId, service: Service, request: Request) -> Response:
+    """An experiment, all of it."""
+    with service.database.reading() as session:
+        row = queries.get(session, experiment_id)
+        kept = runs.epochs(session, experiment_id)
+        start = max(0, row.log_bytes - _LOG_BYTES)
+        log = queries.log(session, experiment_id, start, _LOG_BYTES)
+        happened = queries.events(session, experiment_id)
+    return page(
+        request,
+        "experiment.html",
+        e=models.Experiment.of(row),
+        live=row.state not in FINAL,
+        measured=measured(row.latest),
+        charts=[Chart(n, p.description, kept.get(p.set, []) if p.set else None) for n, p in PLOTS.items()],
+        formats=FORMATS,
+        log=log.data.decode(errors="replace"),
+        log_start=start,
+        log_end=log.next_offset,
+        events=[(models.instant(event.at), event) for event in happened],
+        yaml=to_yaml(row.spec),
+        changed=shortened(row.spec),
+        snippets=snippets(row.spec, str(request.base_url).rstrip("/")),
+        possible=possible(row.state),
+    )
+
+
+@router.get("/status")
+def experiment_status(experiment_id: ExperimentId, service: Service, request: Request) -> Response:
+    """What changes while it runs: state, progress, newest values, events, what can be asked."""
+    with service.database.reading() as session:
+        row = queries.get(session, experiment_id)
+        happened = queries.events(session, experiment_id)
+    return page(
+        request,
+        "status.html",
+        e=models.Experiment.of(row),
+        live=row.state not in FINAL,
+        measured=measured(row.latest),
+        events=[(models.instant(event.at), event) for event in happened],
+        possible=possible(row.state),
+    )
+
+
+def possible(state: State) -> list[str]:
+    """What can be asked of an experiment in this state, by the last word of its address."""
+    asked: dict[State, list[str]] = {
+        "queued": ["pause", "cancel"],
+        "running": ["pause", "cancel"],
+        "pausing": ["resume", "cancel"],
+        "paused": ["resume", "cancel"],
+        "cancelling": [],
+        "succeeded": ["extend"],
+        "failed": ["retry"],
+        "cancelled": ["retry"],
+    }
+    return asked[state] + ([] if state in HELD else ["delete"])
+
+
+def measured(latest: dict[str, dict[str, float | None]]) -> list[Measured]:
+    """The newest values by metric, in the glossary's order; what the glossary does not know comes last."""
+    names = {name for values in latest.values() for name in values}
+    order = [*(n for n in METRICS if n in names), *sorted(names - METRICS.keys())]
+    return [
+        Measured(
+            name,
+            METRICS[name].definition if name in METRICS else "",
+            {split: values[name] for split, values in latest.items() if name in values},
+        )
+        for name in order
+    ]
