@@ -1,6 +1,8 @@
 """One experiment: how far it is, its plots, its log, what happened to it, and what can be asked of it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,12 +14,17 @@ from api.web.snippets import shortened, snippets, to_yaml
 from ncmix.glossary import METRICS
 from ncmix.jobs import queries, runs
 from ncmix.jobs.states import FINAL, HELD, State
-from ncmix.plots import FORMATS, PLOTS
+from ncmix.jobs.tables import Event
+from ncmix.plots import FORMATS, PLOTS, Plot
 
 router = APIRouter(prefix="/experiments/{id}", include_in_schema=False)
 
 # Of a long log the end is shown; the rest is a link away.
 _LOG_BYTES = 64 * 2**10
+
+
+# What is looked at first while it runs; the others follow in their own order.
+_FIRST = ("curves", "nc")
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,12 @@ def experiment_page(experiment_id: ExperimentId, service: Service, request: Requ
         e=models.Experiment.of(row),
         live=row.state not in FINAL,
         measured=measured(row.latest),
-        charts=[Chart(n, p.description, kept.get(p.set, []) if p.set else None) for n, p in PLOTS.items()],
+        charts=[_chart(name, plot, kept) for name, plot in sorted(PLOTS.items(), key=_order)],
         formats=FORMATS,
         log=log.data.decode(errors="replace"),
         log_start=start,
         log_end=log.next_offset,
-        events=[(models.instant(event.at), event) for event in happened],
+        events=happenings(happened),
         yaml=to_yaml(row.spec),
         changed=shortened(row.spec),
         snippets=snippets(row.spec, str(request.base_url).rstrip("/")),
@@ -78,9 +85,25 @@ def experiment_status(experiment_id: ExperimentId, service: Service, request: Re
         e=models.Experiment.of(row),
         live=row.state not in FINAL,
         measured=measured(row.latest),
-        events=[(models.instant(event.at), event) for event in happened],
+        events=happenings(happened),
         possible=possible(row.state),
     )
+
+
+def _chart(name: str, plot: Plot, kept: Mapping[str, list[int]]) -> Chart:
+    # The grid shows epochs side by side.
+    one_epoch = plot.set and name != "last-layer-grid"
+    return Chart(name, plot.description, kept.get(plot.set, []) if one_epoch else None)
+
+
+def _order(plot: tuple[str, Plot]) -> int:
+    name, _ = plot
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+
+
+def happenings(events: Sequence[Event]) -> list[tuple[datetime, Event]]:
+    """Events with their moments, without the epochs, which are seen elsewhere."""
+    return [(models.instant(event.at), event) for event in events if event.kind != "epoch"]
 
 
 def possible(state: State) -> list[str]:

@@ -10,6 +10,7 @@ from api.problems import Problem
 from api.routes.assets import plotly_address
 from api.web import files, words
 from ncmix import __version__
+from ncmix.plots import bundle
 
 # Scripts and style sheets come from files of this service, none is written into a page. The one exception: Plotly sets
 # the attribute `style` of parts of the figures that it draws, with setAttribute, which style-src counts as inline style.
@@ -60,14 +61,16 @@ def _environment() -> Environment:
     )
     made.filters.update(
         ago=words.ago,
+        coded=words.coded,
         duration=words.duration,
+        facts=words.facts,
         moment=words.moment,
         number=words.number,
         plain=words.plain,
         share=words.share,
         size=words.size,
     )
-    made.globals.update(static=files.address, plotly=plotly_address, version=__version__)
+    made.globals.update(static=files.address, plotly=plotly_address, sheets=bundle.sheets, version=__version__)
     return made
 
 

@@ -1,10 +1,14 @@
 """How values are put into words on the page."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
+from markupsafe import Markup, escape
+
 MISSING = "–"
+_CODE = re.compile("`([^`]+)`")
 _UNITS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
@@ -48,6 +52,16 @@ def size(count: float) -> str:
         if count >= scale:
             return f"{count / scale:.3g} {unit}"
     return f"{count:.0f} bytes"
+
+
+def facts(values: dict[str, Any]) -> str:
+    """Names and values in one line: `attempt 1, worker host:7`."""
+    return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in values.items())
+
+
+def coded(text: str) -> Markup:
+    """Text in which `words` between backticks are code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - it is escaped first
 
 
 def plain(value: Any) -> str:

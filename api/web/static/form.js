@@ -14,7 +14,7 @@ function choose(part) {
   const template = part.querySelector(`template[data-kind="${kind}"]`);
   const fields = part.querySelector(".fields");
   fields.replaceChildren(template.content.cloneNode(true));
-  part.querySelector(".hint").textContent = template.dataset.meaning;
+  part.querySelector(".hint").innerHTML = template.dataset.meaning; // written by the service, escaped
   for (const input of fields.querySelectorAll("[name]")) {
     if (!written.has(input.name)) continue;
     if (input.type === "checkbox") input.checked = written.get(input.name) === "on";

@@ -3,7 +3,7 @@
 /* global Plotly */
 
 // Pixels that a panel needs; how many of a cloud's points are drawn at most.
-const PANEL = 280;
+const PANEL = 230;
 const MOST = 6000;
 const CONFIG = { responsive: true, displayModeBar: false };
 
@@ -98,22 +98,30 @@ function show(figure, { data, layout, note, empty }) {
     return;
   }
   if (!canvas.classList.contains("js-plotly-plot")) canvas.textContent = "";
-  Plotly.react(canvas, data.map(light), framed(layout), CONFIG);
+  Plotly.react(canvas, data.map(light), framed(layout, legend(data, canvas.clientWidth)), CONFIG);
   remark(figure, note);
 }
 
 /** The page's own background and letters; a zoom stays when data come. */
-function framed(layout) {
+function framed(layout, more) {
   const above = 52;
   return {
     ...layout,
-    height: layout.height - layout.margin.t + above,
-    margin: { ...layout.margin, t: above, l: 52, r: 12 },
+    height: layout.height - layout.margin.t + above + more,
+    margin: { ...layout.margin, t: above, b: layout.margin.b + more, l: 52, r: 12 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { ...layout.font, family: getComputedStyle(document.body).fontFamily },
     uirevision: "kept",
   };
+}
+
+/** Pixels that the legend needs beyond those of a window of a thousand, for which the layout was made. */
+function legend(data, width) {
+  const names = data.filter((trace) => trace.name && trace.showlegend !== false).map((trace) => trace.name.length);
+  const each = 40 + 6 * Math.max(0, ...names);
+  const lines = (wide) => Math.ceil(names.length / Math.max(1, Math.floor(wide / each)));
+  return 22 * Math.max(0, lines(width - 64) - lines(1000));
 }
 
 /** WebGL would need code made from strings, which the page forbids; so many points a browser draws without it. */
