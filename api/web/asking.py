@@ -85,7 +85,9 @@ def check(given: Annotated[dict[str, str], Body()], service: Service, request: R
 def presets_page(at: Annotated[PresetScale, Query()], request: Request) -> Response:
     """Published recipes and demonstrations."""
     shown = [presets.load(name, at.scale) for name in presets.names()]
-    counts = {name: {scale: len(presets.load(name, scale).specs) for scale in presets.SCALES} for name in presets.names()}
+    counts = {
+        name: {scale: len(presets.load(name, scale).specs) for scale in presets.SCALES} for name in presets.names()
+    }
     return page(request, "presets.html", presets=shown, scale=at.scale, counts=counts)
 
 

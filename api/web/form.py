@@ -127,7 +127,9 @@ def _input(path: str, info: FieldInfo, value: Any, fields: Mapping[str, FieldInf
         widget=widget,
         choices=choices,
         within=above if above in fields and not _is_frame(fields[above]) else "",
-        listed=any(each.get("type") == "array" for each in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ()))),
+        listed=any(
+            each.get("type") == "array" for each in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ()))
+        ),
         plain="string" in (schema.get("type"), schema.get("items", {}).get("type")) and "enum" not in schema,
         usual=_words(info.default, widget),
         value=_words(value, widget),
@@ -176,7 +178,7 @@ def _words(value: Any, widget: Widget) -> str:
 
 
 def read(words: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was written, by path, as a spec with only what differs from the defaults, and what cannot be read by path."""
+    """What was written, by path, as a spec of what differs from the defaults; and, by path, what cannot be read."""
     wrong: dict[str, str] = {}
     data: dict[str, Any] = {axis.name: words[axis.name] for axis in _blank().axes if words.get(axis.name)}
     for asked in _differing(words):

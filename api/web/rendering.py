@@ -13,9 +13,9 @@ from ncmix import __version__
 from ncmix.plots import bundle
 
 # Scripts and style sheets come from files of this service, none is written into a page. The one exception: Plotly sets
-# the attribute `style` of parts of the figures that it draws, with setAttribute, which style-src counts as inline style.
-# It is granted for attributes alone (style-src-attr), which can neither run anything nor select other elements; the
-# style sheet that Plotly would insert is one of our files (plot.css) instead.
+# the attribute `style` of words in the figures that it draws, with setAttribute, which style-src counts as inline. It
+# is granted for attributes alone (style-src-attr), which can neither run anything nor select other elements; the style
+# sheet that Plotly would insert is one of our files (plot.css) instead.
 _POLICY = "; ".join(
     (
         "default-src 'self'",

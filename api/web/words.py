@@ -38,7 +38,7 @@ def ago(at: datetime) -> str:
     """How long ago, by its largest unit: `now`, `3 min`, `2 h`, `4 d`."""
     seconds = (datetime.now(UTC) - at).total_seconds()
     found = next((f"{int(seconds // size)} {unit}" for size, unit, _, _ in _UNITS if seconds >= size), "")
-    return found and f"{found} ago" or "now"
+    return f"{found} ago" if found else "now"
 
 
 def moment(at: datetime) -> str:

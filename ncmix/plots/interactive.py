@@ -267,8 +267,8 @@ def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Jso
         "type": "scatter", "mode": "lines+markers+text", "name": "classifier row", "legendgroup": "classifier",
         "x": _plain(spokes[:, 0]), "y": _plain(spokes[:, 1]), "text": names, "textposition": "top center",
         "textfont": {"size": 14 if large else 9}, "line": {"color": colours.ink, "width": 1.5},
-        "marker": {"size": [0, 10 if large else 5, 0] * len(tips), "symbol": "diamond", "color": colours.ink, "opacity": 1,
-                   "line": {"color": colours.paper, "width": 1}},
+        "marker": {"size": [0, 10 if large else 5, 0] * len(tips), "symbol": "diamond", "color": colours.ink,
+                   "opacity": 1, "line": {"color": colours.paper, "width": 1}},
     }  # fmt: skip
     if fit := probe.theory:
         yield {

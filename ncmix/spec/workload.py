@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from ncmix.spec.data import class_sizes, facts
 from ncmix.spec.experiment import Spec
 
-
 _BYTES = {"float16": 2, "float32": 4}
 
 

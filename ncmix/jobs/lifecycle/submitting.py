@@ -14,7 +14,6 @@ from ncmix.jobs.states import NotAllowedError, State
 from ncmix.jobs.tables import Experiment, ExperimentTag
 from ncmix.spec import Spec, extended, parse
 
-
 # The same spec again is a new experiment if the last one came, or is coming, to one of these ends.
 _AGAIN: tuple[State, ...] = ("failed", "cancelled", "cancelling")
 
