@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import uvicorn
 
 from api.app import create
+from api.context import current
 from ncmix.errors import NcmixError
 from ncmix.jobs.settings import Settings, SettingsError
 
@@ -36,8 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         create(settings), log_config=None, server_header=False, timeout_graceful_shutdown=_STOP_SECONDS
     )
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
     return 0
+
+
+class Server(uvicorn.Server):
+    """Ends the streams before it waits for connections to close: they would not close by themselves."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve nothing new, finish what is under way, stop."""
+        if (context := current(self.config.app)) is not None:
+            context.watch.end()
+        await super().shutdown(sockets)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -12,13 +12,15 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, specs, vocabulary
+from api.routes import assets, experiments, health, plots, results, specs, stream, vocabulary
+from api.watching import Watch
 from api.web import asking, comparing, experiment, figures, files, listing
 from api.web.rendering import failure
 from ncmix import __version__
@@ -31,10 +33,33 @@ from ncmix.spec import Spec
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
+# What no signature names.
+_DESCRIBED: tuple[type[BaseModel], ...] = (
+    Spec,
+    Extension,
+    problems.Problem,
+    models.PlotData,
+    models.NewMetrics,
+    models.NewOutput,
+    models.End,
+)
 _ROUTERS = (
-    experiments.router, specs.router, results.router, plots.router, vocabulary.router, health.router, assets.router,
-    listing.router, experiment.router, comparing.router, asking.router, figures.router, files.router,
-)  # fmt: skip
+    experiments.router,
+    specs.router,
+    results.router,
+    stream.router,
+    plots.router,
+    vocabulary.router,
+    health.router,
+    assets.router,
+    # The web page.
+    listing.router,
+    experiment.router,
+    comparing.router,
+    asking.router,
+    figures.router,
+    files.router,
+)
 
 
 def create(settings: Settings) -> FastAPI:
@@ -61,7 +86,9 @@ def create(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    context = Context(settings, Database(settings.database_url), Hints(settings), Pictures())
+    database = Database(settings.database_url)
+    watch = Watch(database, settings.stream_seconds)
+    context = Context(settings, database, Hints(settings), Pictures(), watch)
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
     warming = asyncio.create_task(asyncio.to_thread(_warm))
@@ -72,10 +99,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         duties.reap(context.database, settings, name)
 
     reaping = duties.every(settings.reap_seconds, reap, stopping)
+    watching = asyncio.create_task(watch.run())
     try:
         yield
     finally:
         stopping.set()
+        watch.end()
+        await watching
         reaping.join(_JOIN_SECONDS)
         await warming
         context.close()
@@ -104,7 +134,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             license_info=app.license_info,
         )
         _, found = models_json_schema(
-            [(model, "validation") for model in (Spec, Extension, problems.Problem, models.PlotData)],
+            [(model, "validation") for model in _DESCRIBED],
             ref_template=_REF,
         )
         described["components"]["schemas"].update(found["$defs"])

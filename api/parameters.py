@@ -9,6 +9,7 @@ from fastapi import Path as PathParameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
+from ncmix.jobs.following import Cursor
 from ncmix.jobs.queries import Filters
 from ncmix.jobs.states import State, UnknownExperimentError
 from ncmix.plots import Options, Size, Split, Theme
@@ -108,6 +109,17 @@ class LogRange(_Parameters):
 
     offset: int = Field(0, ge=0, le=_LARGEST, description="The header Next-Offset of the answer before.")
     limit: int = Field(2**20, ge=1, le=2**24)
+
+
+class StreamStart(_Parameters):
+    """Where a stream begins."""
+
+    after: str = Field(
+        str(Cursor()),
+        max_length=50,
+        description="The id of the last event that was seen; a header Last-Event-ID, as browsers send, comes first.",
+        examples=["812.37.10240"],
+    )
 
 
 class EventRange(_Parameters):

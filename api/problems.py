@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ncmix import spec
+from ncmix.jobs.following import FollowError
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
 from ncmix.jobs.queries import CursorError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
@@ -168,6 +169,13 @@ def _cursor(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
 
 
+def _place(request: Request, error: Exception) -> ProblemResponse:
+    part: Literal["header", "query"] = "header" if "last-event-id" in request.headers else "query"
+    pointer = "/Last-Event-ID" if part == "header" else "/after"
+    wrong = FieldError(pointer=pointer, detail=str(error), part=part)
+    return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
+
+
 def _reused(request: Request, error: Exception) -> ProblemResponse:
     wrong = FieldError(pointer="/Idempotency-Key", detail=str(error), part="header")
     return answer(problem(422, "idempotency-key-reused", str(error), errors=[wrong]))
@@ -256,6 +264,7 @@ _HANDLERS: dict[type[Exception], Any] = {
     KeyReusedError: _reused,
     InFlightError: _in_flight,
     CursorError: _cursor,
+    FollowError: _place,
     RequestValidationError: _invalid,
     HTTPException: _http,
     OperationalError: _unavailable,

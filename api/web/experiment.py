@@ -13,6 +13,7 @@ from api.web.rendering import page
 from api.web.snippets import shortened, snippets, to_yaml
 from ncmix.glossary import METRICS
 from ncmix.jobs import queries, runs
+from ncmix.jobs.following import Cursor
 from ncmix.jobs.states import FINAL, HELD, State
 from ncmix.jobs.tables import Event
 from ncmix.plots import FORMATS, PLOTS, Plot
@@ -65,6 +66,7 @@ def experiment_page(experiment_id: ExperimentId, service: Service, request: Requ
         log=log.data.decode(errors="replace"),
         log_start=start,
         log_end=log.next_offset,
+        seen=Cursor(happened[-1].id if happened else 0, row.step, log.next_offset),
         events=happenings(happened),
         yaml=to_yaml(row.spec),
         changed=shortened(row.spec),

@@ -43,12 +43,13 @@ class Page:
 
 @dataclass(frozen=True)
 class LogPart:
-    """Some bytes of a log from `offset` on. Nothing will follow `next_offset` if `ended`."""
+    """Some bytes of a log from `offset` on. Nothing will follow `next_offset` if `ended`: how it went, `state` says."""
 
     data: bytes
     offset: int
     next_offset: int
     ended: bool
+    state: State
 
 
 def get(session: Session, experiment_id: str) -> Experiment:
@@ -130,7 +131,8 @@ def log(session: Session, experiment_id: str, offset: int = 0, limit: int = 2**2
     pieces = [data[max(0, offset - start) : max(0, offset + limit - start)] for start, data in session.execute(query)]
     data = b"".join(pieces)
     end = offset + len(data)
-    return LogPart(data, offset, end, ended=experiment.finished is not None and end >= experiment.log_bytes)
+    ended = experiment.finished is not None and end >= experiment.log_bytes
+    return LogPart(data, offset, end, ended, experiment.state)
 
 
 def events(session: Session, experiment_id: str, after: int = 0, limit: int = 1000) -> list[Event]:

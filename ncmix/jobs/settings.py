@@ -36,6 +36,7 @@ class Settings:
         watch_seconds: how often it looks whether the experiment shall be cancelled.
         poll_seconds: how often an idle worker looks for queued experiments of which no hint came.
         reap_seconds: how often expired leases are looked for.
+        stream_seconds: how often the record is looked at for those who follow an experiment.
         grace_seconds: how long a child may take to stop before it is killed.
         stall_seconds: how long a training may give no sign of life before it is stopped; a spec can say otherwise.
         slots: where experiments run: `auto` (on every GPU, or else one on the CPU), or names of GPUs and `cpu`.
@@ -58,6 +59,7 @@ class Settings:
     watch_seconds: float = 1.0
     poll_seconds: float = 15.0
     reap_seconds: float = 15.0
+    stream_seconds: float = 0.5
     grace_seconds: float = 30.0
     stall_seconds: float = 3600.0
     slots: tuple[str, ...] = ("auto",)
@@ -88,6 +90,7 @@ class Settings:
             watch_seconds=_seconds(environment, "NCMIX_WATCH_SECONDS", cls.watch_seconds),
             poll_seconds=_seconds(environment, "NCMIX_POLL_SECONDS", cls.poll_seconds),
             reap_seconds=_seconds(environment, "NCMIX_REAP_SECONDS", cls.reap_seconds),
+            stream_seconds=_seconds(environment, "NCMIX_STREAM_SECONDS", cls.stream_seconds),
             grace_seconds=_seconds(environment, "NCMIX_GRACE_SECONDS", cls.grace_seconds),
             stall_seconds=_seconds(environment, "NCMIX_STALL_SECONDS", cls.stall_seconds),
             slots=_slots(environment),

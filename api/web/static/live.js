@@ -1,6 +1,6 @@
 // Keeps the page of an experiment up to date: by its stream of events, or by asking again where there is no stream.
 
-import { ask, fragment, morph } from "./page.js";
+import { ask, fragment, morph, say } from "./page.js";
 import { offer, redraw } from "./plots.js";
 
 const PAUSE = 1000;
@@ -77,13 +77,17 @@ function changed(now) {
 }
 
 function stream() {
-  const source = new EventSource(`${here}/stream`);
+  const source = new EventSource(`${here}/stream?after=${experiment.dataset.seen}`);
   const on = (kind, take) => source.addEventListener(kind, (event) => take(JSON.parse(event.data)));
   on("experiment", changed);
   on("metrics", plots);
   on("log", append);
-  on("end", () => {
+  on("end", ({ state }) => {
     source.close();
+    if (state === "deleted") {
+      say("It was deleted.");
+      return;
+    }
     status();
     plots();
   });
