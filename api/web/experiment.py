@@ -1,8 +1,7 @@
 """One experiment: how far it is, its plots, its log, what happened to it, and what can be asked of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 
@@ -15,7 +14,6 @@ from ncmix.glossary import METRICS
 from ncmix.jobs import queries, runs
 from ncmix.jobs.following import Cursor
 from ncmix.jobs.states import FINAL, HELD, State
-from ncmix.jobs.tables import Event
 from ncmix.plots import FORMATS, PLOTS, Plot
 
 router = APIRouter(prefix="/experiments/{id}", include_in_schema=False)
@@ -23,6 +21,9 @@ router = APIRouter(prefix="/experiments/{id}", include_in_schema=False)
 # Of a long log the end is shown; the rest is a link away.
 _LOG_BYTES = 64 * 2**10
 
+
+# Events that are seen elsewhere, and would be hundreds.
+_COUNTED = ("epoch",)
 
 # What is looked at first while it runs; the others follow in their own order.
 _FIRST = ("curves", "nc")
@@ -53,8 +54,9 @@ def experiment_page(experiment_id: ExperimentId, service: Service, request: Requ
         row = queries.get(session, experiment_id)
         kept = runs.epochs(session, experiment_id)
         start = max(0, row.log_bytes - _LOG_BYTES)
+        last = queries.last_event(session, experiment_id)
         log = queries.log(session, experiment_id, start, _LOG_BYTES)
-        happened = queries.events(session, experiment_id)
+        happened = queries.events(session, experiment_id, without=_COUNTED)
     return page(
         request,
         "experiment.html",
@@ -66,8 +68,8 @@ def experiment_page(experiment_id: ExperimentId, service: Service, request: Requ
         log=log.data.decode(errors="replace"),
         log_start=start,
         log_end=log.next_offset,
-        seen=Cursor(happened[-1].id if happened else 0, row.step, log.next_offset),
-        events=happenings(happened),
+        seen=Cursor(last, row.step, log.next_offset),
+        events=[(models.instant(event.at), event) for event in happened],
         yaml=to_yaml(row.spec),
         changed=shortened(row.spec),
         snippets=snippets(row.spec, str(request.base_url).rstrip("/")),
@@ -80,14 +82,14 @@ def experiment_status(experiment_id: ExperimentId, service: Service, request: Re
     """What changes while it runs: state, progress, newest values, events, what can be asked."""
     with service.database.reading() as session:
         row = queries.get(session, experiment_id)
-        happened = queries.events(session, experiment_id)
+        happened = queries.events(session, experiment_id, without=_COUNTED)
     return page(
         request,
         "status.html",
         e=models.Experiment.of(row),
         live=row.state not in FINAL,
         measured=measured(row.latest),
-        events=happenings(happened),
+        events=[(models.instant(event.at), event) for event in happened],
         possible=possible(row.state),
     )
 
@@ -101,11 +103,6 @@ def _chart(name: str, plot: Plot, kept: Mapping[str, list[int]]) -> Chart:
 def _order(plot: tuple[str, Plot]) -> int:
     name, _ = plot
     return _FIRST.index(name) if name in _FIRST else len(_FIRST)
-
-
-def happenings(events: Sequence[Event]) -> list[tuple[datetime, Event]]:
-    """Events with their moments, without the epochs, which are seen elsewhere."""
-    return [(models.instant(event.at), event) for event in events if event.kind != "epoch"]
 
 
 def possible(state: State) -> list[str]:
