@@ -34,7 +34,7 @@ check: install  ## format, lint, types, import contracts
 
 .PHONY: test
 test: install  ## every test; starts the servers it needs from this machine's binaries
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: bench-train
 bench-train: install  ## images/s of our step, our loop and a plain PyTorch loop
