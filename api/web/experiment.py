@@ -1,7 +1,8 @@
 """One experiment: how far it is, its plots, its log, what happened to it, and what can be asked of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -9,9 +10,9 @@ from api import models
 from api.context import Service
 from api.parameters import ExperimentId
 from api.web.rendering import page
-from api.web.snippets import shortened, snippets, to_yaml
+from api.web.snippets import snippets, to_yaml
 from ncmix.glossary import METRICS
-from ncmix.jobs import queries, runs
+from ncmix.jobs import queries, runs, tables
 from ncmix.jobs.following import Cursor
 from ncmix.jobs.states import FINAL, HELD, State
 from ncmix.plots import FORMATS, PLOTS, Plot
@@ -20,7 +21,6 @@ router = APIRouter(prefix="/experiments/{id}", include_in_schema=False)
 
 # Of a long log the end is shown; the rest is a link away.
 _LOG_BYTES = 64 * 2**10
-
 
 # Events that are seen elsewhere, and would be hundreds.
 _COUNTED = ("epoch",)
@@ -60,20 +60,15 @@ def experiment_page(experiment_id: ExperimentId, service: Service, request: Requ
     return page(
         request,
         "experiment.html",
-        e=models.Experiment.of(row),
-        live=row.state not in FINAL,
-        measured=measured(row.latest),
         charts=[_chart(name, plot, kept) for name, plot in sorted(PLOTS.items(), key=_order)],
         formats=FORMATS,
         log=log.data.decode(errors="replace"),
         log_start=start,
         log_end=log.next_offset,
         seen=Cursor(last, row.step, log.next_offset),
-        events=[(models.instant(event.at), event) for event in happened],
         yaml=to_yaml(row.spec),
-        changed=shortened(row.spec),
         snippets=snippets(row.spec, str(request.base_url).rstrip("/")),
-        possible=possible(row.state),
+        **_status(row, happened),
     )
 
 
@@ -83,15 +78,18 @@ def experiment_status(experiment_id: ExperimentId, service: Service, request: Re
     with service.database.reading() as session:
         row = queries.get(session, experiment_id)
         happened = queries.events(session, experiment_id, without=_COUNTED)
-    return page(
-        request,
-        "status.html",
-        e=models.Experiment.of(row),
-        live=row.state not in FINAL,
-        measured=measured(row.latest),
-        events=[(models.instant(event.at), event) for event in happened],
-        possible=possible(row.state),
-    )
+    return page(request, "status.html", **_status(row, happened))
+
+
+def _status(row: tables.Experiment, happened: Sequence[tables.Event]) -> dict[str, Any]:
+    """What the template of the status needs."""
+    return {
+        "e": models.Experiment.of(row),
+        "live": row.state not in FINAL,
+        "measured": measured(row.latest),
+        "events": [(models.instant(event.at), event) for event in happened],
+        "possible": possible(row.state),
+    }
 
 
 def _chart(name: str, plot: Plot, kept: Mapping[str, list[int]]) -> Chart:
