@@ -133,23 +133,6 @@ class Experiment(BaseModel):
         )
 
 
-class ReadSpec(BaseModel):
-    """What a spec means: every default filled in, its key, where it would wait, when it is measured, what it takes.
-
-    `steps` and `feature_bytes` are null where only a worker can see the data. `experiment` is the one that submitting
-    the spec would give as it stands; null if a new one would be made.
-    """
-
-    spec: dict[str, Any]
-    key: str
-    title: str
-    queue: str
-    measured_epochs: list[int]
-    steps: int | None
-    feature_bytes: int | None
-    experiment: Experiment | None
-
-
 class Experiments(BaseModel):
     """Some experiments. Where more follow, `next_cursor` asks for them; the header Link has the whole address."""
 

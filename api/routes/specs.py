@@ -1,6 +1,9 @@
 """What a spec means, before anything is queued."""
 
+from typing import Any
+
 from fastapi import APIRouter
+from pydantic import BaseModel
 
 from api import models, problems
 from api.bodies import SPEC_IN_OPENAPI, PostedSpec
@@ -13,13 +16,30 @@ from ncmix.spec import Spec, workload
 router = APIRouter(prefix=f"{models.ROOT}/specs", tags=["experiments"])
 
 
+class ReadSpec(BaseModel):
+    """What a spec means: every default filled in, its key, where it would wait, when it is measured, what it takes.
+
+    `steps` and `feature_bytes` are null where only a worker can see the data. `experiment` is the one that submitting
+    the spec would give as it stands; null if a new one would be made.
+    """
+
+    spec: dict[str, Any]
+    key: str
+    title: str
+    queue: str
+    measured_epochs: list[int]
+    steps: int | None
+    feature_bytes: int | None
+    experiment: models.Experiment | None
+
+
 @router.post("", responses=problems.responses(400, 413, 415, 422, 503), openapi_extra=SPEC_IN_OPENAPI)
-def read_spec(spec: PostedSpec, service: Service) -> models.ReadSpec:
+def read_spec(spec: PostedSpec, service: Service) -> ReadSpec:
     """A spec with every default filled in, what it will take, and whether it is on record: nothing is queued."""
     return understood(spec, service)
 
 
-def understood(spec: Spec, service: Context) -> models.ReadSpec:
+def understood(spec: Spec, service: Context) -> ReadSpec:
     """What this service makes of a spec.
 
     Raises:
@@ -30,7 +50,7 @@ def understood(spec: Spec, service: Context) -> models.ReadSpec:
         found = lifecycle.standing(session, spec)
         standing = None if found is None else models.Experiment.of(found)
     work = workload(spec)
-    return models.ReadSpec(
+    return ReadSpec(
         spec=spec.model_dump(mode="json"),
         key=spec.key,
         title=spec.title,

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from api import models, problems
+from api import problems
 from api.context import Context, Service
 from api.parameters import PresetScale, checked_id
-from api.routes.specs import understood
+from api.routes.specs import ReadSpec, understood
 from api.web import form, words
 from api.web.rendering import page
 from api.web.snippets import snippets
@@ -109,7 +109,7 @@ def _path(pointer: str) -> str:
     return ".".join(step for step in pointer.strip("/").split("/") if not step.isdecimal())
 
 
-def _facts(read: models.ReadSpec) -> list[str]:
+def _facts(read: ReadSpec) -> list[str]:
     """What it takes, in words."""
     times = len(read.measured_epochs)
     facts = [f"waits in the queue {read.queue}", f"measured {times} time{'s' if times > 1 else ''}"]
