@@ -47,7 +47,14 @@ export async function fragment(address) {
 export function morph(old, fresh) {
   const known = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
   let at = old.firstChild;
+  const passed = () => {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  };
   for (const next of [...fresh.childNodes]) {
+    // White space between elements is not always the same.
+    while (next.nodeType === Node.ELEMENT_NODE && at?.nodeType === Node.TEXT_NODE) passed();
     const same = next.id ? known.get(next.id) : at && !at.id && at.nodeName === next.nodeName ? at : null;
     if (!same) {
       old.insertBefore(next, at);
@@ -57,11 +64,7 @@ export function morph(old, fresh) {
     else old.insertBefore(same, at);
     if (!same.isEqualNode(next)) become(same, next);
   }
-  while (at) {
-    const gone = at;
-    at = at.nextSibling;
-    gone.remove();
-  }
+  while (at) passed();
 }
 
 function become(old, fresh) {
