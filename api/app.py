@@ -19,7 +19,7 @@ from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, specs, stream, vocabulary
+from api.routes import assets, experiments, health, plots, results, specs, stream, sweeps, vocabulary
 from api.watching import Watch
 from api.web import asking, comparing, experiment, figures, files, listing
 from api.web.rendering import failure
@@ -29,13 +29,14 @@ from ncmix.jobs.database import Database
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings
 from ncmix.plots import warm
-from ncmix.spec import Spec
+from ncmix.spec import Spec, Sweep
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
 # What no signature names.
 _DESCRIBED: tuple[type[BaseModel], ...] = (
     Spec,
+    Sweep,
     Extension,
     problems.Problem,
     models.PlotData,
@@ -49,6 +50,7 @@ _ROUTERS = (
     results.router,
     stream.router,
     plots.router,
+    sweeps.router,
     vocabulary.router,
     health.router,
     assets.router,

@@ -47,7 +47,7 @@ def understood(spec: Spec, service: Context) -> ReadSpec:
     """
     refuse_unknown_folder(spec, service)
     with service.database.reading() as session:
-        found = lifecycle.standing(session, spec)
+        found = lifecycle.standing(session, [spec]).get(spec.key)
         standing = None if found is None else models.Experiment.of(found)
     work = workload(spec)
     return ReadSpec(

@@ -12,7 +12,7 @@ from api import problems
 from api.context import Context, Service
 from api.parameters import CompareOptions
 from api.pictures import entity_tag
-from api.routes.plots import MOST_POINTS, described, matches
+from api.routes.plots import MOST_POINTS, described, matches, of_sweep
 from ncmix import __version__
 from ncmix.jobs import queries
 from ncmix.plots import PLOTS, Picture, PlotError, PlotOptionError, figure
@@ -32,7 +32,16 @@ def get_figure(name: str, options: Annotated[FigureOptions, Query()], service: S
     if name not in PLOTS:
         detail = f"There is no plot {name!r}; there are {', '.join(PLOTS)}."
         raise problems.ProblemError(problems.problem(404, "not-found", detail))
-    ids = options.experiments
+    try:
+        return _answer(request, service, name, *_chosen(service, options))
+    except PlotOptionError:
+        raise
+    except PlotError as error:
+        # Not an error of the page: an experiment that has just begun has nothing to show.
+        return Response(json.dumps({"empty": str(error)}), media_type="application/json")
+
+
+def _answer(request: Request, service: Context, name: str, ids: Sequence[str], options: FigureOptions) -> Response:
     with service.database.reading() as session:
         versions = [(e.id, e.revision) for e in queries.several(session, ids)]
     tag = entity_tag(__version__, "figure", name, options.model_dump(exclude={"ids"}), versions)
@@ -43,14 +52,16 @@ def get_figure(name: str, options: Annotated[FigureOptions, Query()], service: S
     return Response(file, media_type="application/json", headers=headers)
 
 
+def _chosen(service: Context, options: FigureOptions) -> tuple[list[str], FigureOptions]:
+    """The experiments named, or those of a sweep in groups."""
+    if options.sweep is None:
+        return options.experiments, options
+    ids, group_by = of_sweep(service, options.sweep, options.options.group_by)
+    return ids, options.model_copy(update={"group_by": ",".join(group_by)})
+
+
 def _figure(service: Context, name: str, ids: Sequence[str], options: FigureOptions) -> bytes:
-    try:
-        picture = described(service, name, ids, options, MOST_POINTS)
-    except PlotOptionError:
-        raise
-    except PlotError as error:
-        # Not an error of the page: an experiment that has just begun has nothing to show.
-        return json.dumps({"empty": str(error)}).encode()
+    picture = described(service, name, ids, options, MOST_POINTS)
     made = figure(_arranged(picture, options.columns), options.theme, options.size)
     # The page has the title above the figure already.
     layout = {name: value for name, value in made["layout"].items() if name != "title"}

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import Engine, event
 
 from ncmix.jobs import lifecycle, queries, recording
+from ncmix.jobs.cursors import CursorError
 from ncmix.jobs.database import Database
-from ncmix.jobs.queries import CursorError, Filters
+from ncmix.jobs.queries import Filters
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import UnknownExperimentError
 from tests.jobs.helpers import claim, submit
