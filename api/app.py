@@ -22,6 +22,7 @@ from api.pictures import Pictures
 from api.routes import assets, experiments, health, plots, results, specs, stream, sweeps, vocabulary
 from api.watching import Watch
 from api.web import asking, comparing, experiment, figures, files, listing
+from api.web import sweeps as sweep_pages
 from api.web.rendering import failure
 from ncmix import __version__
 from ncmix.jobs import duties
@@ -59,6 +60,7 @@ _ROUTERS = (
     experiment.router,
     comparing.router,
     asking.router,
+    sweep_pages.router,
     figures.router,
     files.router,
 )

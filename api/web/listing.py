@@ -41,7 +41,7 @@ class Shown:
     @property
     def filtered(self) -> bool:
         """Whether some experiments may be hidden."""
-        return any(getattr(self.wanted, name) for name in (*FILTERED, "state", "tag"))
+        return any(getattr(self.wanted, name) for name in (*FILTERED, "state", "tag", "sweep"))
 
 
 @router.get("/")

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from fastapi.testclient import TestClient
 
+from api.web.sweeps import shades
 from ncmix.jobs.states import Reason
 from tests.api.lives import Lives
 
@@ -164,3 +165,37 @@ def test_files_have_the_version_in_their_address(client: TestClient):
     assert "immutable" in answer.headers["cache-control"]
     assert client.get("/assets/web/000000000000/style.css").status_code == 404
     assert client.get(style[1].replace("style.css", "..%2Fapp.py")).status_code == 404
+
+
+def test_a_sweep_is_a_heat_map_and_a_table(client: TestClient, lives: Lives):
+    base = {"dataset": "digits", "model": "mlp", "epochs": 2}
+    grid = {"loss": ["mse", "cross_entropy"], "mix": ["none", "mixup"]}
+    sweep = client.post("/api/v1/sweeps", json={"name": "<b>", "base": base, "grid": grid, "seeds": 2}).json()["id"]
+    for number in range(3):
+        lives.finish(lives.next(epochs=2 + number))
+    text = page(client, f"/sweeps/{sweep}?metric=nc1&split=train&rows=loss&columns=mix")
+    assert "&lt;b&gt;" in page(client, "/sweeps")
+    assert re.findall(r'<a class="state (\w+)" [^>]*>(\d) ', text) == [("queued", "5"), ("succeeded", "3")]
+    heat = text[text.index('<table class="heat">') : text.index("</table>")]
+    shown = re.findall(r'<td(?: class="shade(\d)")?>(.+?)</td>', heat)
+    # Two seeds of 4/2 and 4/3; one of 4/4; nothing yet of the others.
+    assert shown == [("9", "1.667 <small>± 0.4714</small>"), ("0", "1"), ("", "·"), ("", "·")]
+    assert "does not vary" in page(client, f"/sweeps/{sweep}?rows=epochs", 422)
+    assert client.get(f"/figures/nc?sweep={sweep}").json()["data"]
+    assert "There is no sweep" in page(client, "/sweeps/0123456789abcdef0123", 404)
+
+
+def test_shades_tell_values_apart():
+    assert shades([[1.0, 2.0, 3.0]]) == [[0, 4, 9]]
+    assert shades([[0.001, 0.1, 10.0]]) == [[0, 4, 9]]
+    assert shades([[2.0, 2.0], [None, None]]) == [[0, 0], [None, None]]
+    assert shades([[None]]) == [[None]]
+
+
+def test_a_sweep_is_read_while_it_is_written(client: TestClient):
+    written = "base: {dataset: digits, model: mlp}\ngrid: {mix: [none, mixup]}\nseeds: 3"
+    said = client.post("/sweeps/read", json={"text": written}).json()
+    assert said["facts"][0] == "6 cells: 6 new, 0 on record"
+    assert client.post("/api/v1/sweeps", json=said["definition"]).status_code == 201
+    for wrong, words in (("base: {", "not YAML"), ("base: {}", "dataset"), ("grids: 1", "no such field")):
+        assert words in " ".join(client.post("/sweeps/read", json={"text": wrong}).json()["wrong"])

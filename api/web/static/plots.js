@@ -78,7 +78,7 @@ function query(figure) {
 async function made(figure) {
   const asked = query(figure);
   for (const link of figure.querySelectorAll("[data-file]")) link.search = asked;
-  asked.set("ids", figure.dataset.ids);
+  if (figure.dataset.ids) asked.set("ids", figure.dataset.ids);
   asked.set("columns", Math.min(8, Math.max(1, Math.floor(figure.clientWidth / PANEL))));
   try {
     const answer = await fetch(`/figures/${figure.dataset.plot}?${asked}`);
