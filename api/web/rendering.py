@@ -67,6 +67,7 @@ def _environment() -> Environment:
         moment=words.moment,
         number=words.number,
         plain=words.plain,
+        rough=words.rough,
         share=words.share,
         size=words.size,
     )

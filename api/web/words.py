@@ -17,6 +17,11 @@ def number(value: float | None) -> str:
     return MISSING if value is None else f"{value:.4g}"
 
 
+def rough(value: float | None) -> str:
+    """Two significant digits, as of a standard deviation."""
+    return MISSING if value is None else f"{value:.2g}"
+
+
 def share(value: float | None) -> str:
     """A share as a percentage."""
     return MISSING if value is None else f"{100 * value:.1f} %"

@@ -179,7 +179,7 @@ def test_a_sweep_is_a_heat_map_and_a_table(client: TestClient, lives: Lives):
     heat = text[text.index('<table class="heat">') : text.index("</table>")]
     shown = re.findall(r'<td(?: class="shade(\d)")?>(.+?)</td>', heat)
     # Two seeds of 4/2 and 4/3; one of 4/4; nothing yet of the others.
-    assert shown == [("9", "1.667 <small>± 0.4714</small>"), ("0", "1"), ("", "·"), ("", "·")]
+    assert shown == [("9", "1.667 <small>± 0.47</small>"), ("0", "1"), ("", "·"), ("", "·")]
     assert "does not vary" in page(client, f"/sweeps/{sweep}?rows=epochs", 422)
     assert client.get(f"/figures/nc?sweep={sweep}").json()["data"]
     assert "There is no sweep" in page(client, "/sweeps/0123456789abcdef0123", 404)

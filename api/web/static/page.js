@@ -146,7 +146,8 @@ function keep(table) {
   const again = async () => {
     if (!document.hidden) {
       const fresh = await fragment(table.dataset.live);
-      if (fresh) morph(table, fresh);
+      // The address is that of the table alone, or of a whole page with it.
+      if (fresh) morph(table, fresh.querySelector(`#${table.id}`) ?? fresh);
     }
     setTimeout(again, table.querySelector(busy) ? SOON : LATER);
   };
