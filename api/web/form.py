@@ -1,7 +1,7 @@
 """The form for a new experiment, made of the vocabulary, and what was written in it read as a spec."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from ncmix.vocabulary import FieldInfo, Schema
 # One of some words, true or false, an object that is there or not, or what is written.
 Widget = Literal["choice", "switch", "part", "text"]
 
-# How other fields than parts are grouped; a field of no group is shown nowhere.
+# How other fields than parts are grouped. `extends` is in none: who goes on from a run asks at that run.
 _GROUPS = {
     "Training": ("epochs", "batch_size", "seed", "precision", "deterministic", "device", "devices", "compile"),
     "Measuring": ("measure",),
@@ -78,7 +78,7 @@ class Form:
     """All that can be filled in."""
 
     axes: list[Axis]
-    groups: dict[str, list[Input]] = field(default_factory=dict)
+    groups: dict[str, list[Input]]
 
 
 def form(spec: Mapping[str, Any]) -> Form:

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
+from ncmix.jobs import sweeps
 from ncmix.jobs.database import Database
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Reason
+from ncmix.spec import expand, parse_sweep
 from tests.api.lives import Lives
 from tests.conftest import environment_of, started
 from tests.servers import MissingBinaryError
 from tests.test_flow import serve
+from tests.toys import toy
 
 # A busy machine may take its time; what does not come fails all the same.
 PATIENCE = 40_000
@@ -31,6 +34,7 @@ class Site:
     plain: str
     mixed: str
     failed: str
+    sweep: str
 
 
 @dataclass
@@ -62,6 +66,18 @@ def _chromium() -> str:
     return found
 
 
+def _swept(lives: Lives) -> str:
+    """A sweep of four cells, all of which have succeeded; gives its id."""
+    base = toy().model_dump(mode="json", exclude={"loss", "mix"})
+    grid = {"loss": ["cross_entropy", "mse"], "mix": ["none", "mixup"]}
+    definition = parse_sweep({"name": "four", "base": base, "grid": grid, "seeds": [5]})
+    with lives.database.transaction() as session:
+        swept = sweeps.submit(session, definition, expand(definition), lives.settings).sweep.id
+    for epochs in range(1, 5):
+        lives.finish(lives.next(epochs))
+    return swept
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium, this machine's own."""
@@ -83,11 +99,12 @@ def site(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory, browser:
     plain = lives.done(0, epochs=3, probed=(1, 2, 3), name=TITLE, tags=("first",))
     mixed = lives.done(1, epochs=3, probed=(1, 3), mix="mixup", name="two")
     failed = lives.fail(lives.running(2, epochs=1), Reason("diverged", "The loss is not finite."))
+    sweep = _swept(lives)
     database.dispose()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NCMIX_WATCH_SECONDS", "0.1")
         with serve(home) as url:
-            yield Site(url, plain, mixed, failed)
+            yield Site(url, plain, mixed, failed, sweep)
 
 
 @pytest.fixture

@@ -130,6 +130,23 @@ def test_the_slider_leads_through_the_epochs(page: Page, site: Site):
     expect(figure.locator("output")).to_have_text("3")
 
 
+def test_a_sweep_is_written_read_and_looked_at(page: Page, site: Site):
+    page.goto("/sweeps")
+    page.get_by_text("New sweep").click()
+    expect(page.locator("#facts")).to_contain_text("8 cells: 8 new, 0 on record")
+    page.get_by_label("as YAML").fill("base: {dataset: digits}\nseeds: 2")
+    expect(page.locator("#wrong")).to_contain_text("model")
+    page.get_by_role("link", name="four").click()
+    page.get_by_label("metric").select_option("accuracy")
+    page.get_by_role("button", name="Show").click()
+    # 1 - 0.5 / epoch of 1, 2, 3 and 4 epochs.
+    expect(page.locator(".heat td")).to_have_text(["0.5", "0.75", "0.8333", "0.875"])
+    expect(page.locator(".heat .shade9")).to_have_text("0.875")
+    until(page, PAINTED, "nc", more_than=0)
+    page.get_by_role("link", name="4 succeeded").click()
+    expect(page.locator("tbody tr")).to_have_count(4)
+
+
 def test_everything_can_be_reached_by_keys(page: Page):
     page.goto("/")
     page.keyboard.press("Tab")
@@ -179,7 +196,7 @@ def test_what_is_copied_is_what_is_shown(page: Page, site: Site):
     assert f"Client('{site.url}')" in copied
 
 
-@pytest.mark.parametrize("name", ["list", "experiment", "failed", "compare", "new", "presets", "empty"])
+@pytest.mark.parametrize("name", ["list", "experiment", "failed", "compare", "new", "presets", "sweeps", "sweep"])
 def test_no_page_keeps_anybody_out(page: Page, site: Site, name: str):
     address = {
         "list": "/",
@@ -188,7 +205,8 @@ def test_no_page_keeps_anybody_out(page: Page, site: Site, name: str):
         "compare": f"/compare?id={site.plain}&id={site.mixed}",
         "new": "/new",
         "presets": "/presets",
-        "empty": "/compare",
+        "sweeps": "/sweeps",
+        "sweep": f"/sweeps/{site.sweep}",
     }[name]
     page.goto(address)
     for theme in ("light", "dark"):
