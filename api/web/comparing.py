@@ -76,7 +76,7 @@ def compare_page(asked: Annotated[Comparison, Query()], service: Service, reques
 
 
 def differing(specs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The fields of the science in which specs differ, by dotted path, with the value in each; None where it has none."""
+    """The fields of the science in which specs differ, by path, with the value in each; None where it has none."""
     flat = [dict(_flat(spec)) for spec in specs]
     paths = dict.fromkeys(path for one in flat for path in one)
     values = {path: [one.get(path) for one in flat] for path in paths if path.partition(".")[0] not in BESIDE}
