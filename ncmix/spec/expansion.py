@@ -86,7 +86,7 @@ class _Judged:
             self.used.update(fitting)
             self.excluded += 1
             return
-        if "name" not in data and self.sweep.name:
+        if self.sweep.name and not data.get("name"):
             data["name"] = _name(self.sweep.name, point)
         try:
             self._accept(number, point, Spec.model_validate(data))
