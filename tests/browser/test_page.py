@@ -137,7 +137,7 @@ def test_a_sweep_is_written_read_and_looked_at(page: Page, site: Site):
     page.get_by_label("as YAML").fill("base: {dataset: digits}\nseeds: 2")
     expect(page.locator("#wrong")).to_contain_text("model")
     page.get_by_role("link", name="four").click()
-    page.get_by_label("metric").select_option("accuracy")
+    page.get_by_role("combobox", name="metric").select_option("accuracy")
     page.get_by_role("button", name="Show").click()
     # 1 - 0.5 / epoch of 1, 2, 3 and 4 epochs.
     expect(page.locator(".heat td")).to_have_text(["0.5", "0.75", "0.8333", "0.875"])
