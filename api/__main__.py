@@ -13,6 +13,7 @@ import uvicorn
 from api.app import create
 from api.context import current
 from ncmix.errors import NcmixError
+from ncmix.jobs import journal
 from ncmix.jobs.settings import Settings, SettingsError
 
 _LOG = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class AddressError(NcmixError, ValueError):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal comes; gives the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    journal.set_up("api", os.environ)
     options = _options(arguments)
     try:
         settings = Settings.from_environment()

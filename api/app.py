@@ -18,8 +18,9 @@ from pydantic.json_schema import models_json_schema
 from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
+from api.meters import Latencies, Meters
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, specs, stream, sweeps, vocabulary
+from api.routes import assets, experiments, health, meters, plots, results, specs, stream, sweeps, vocabulary
 from api.watching import Watch
 from api.web import asking, comparing, experiment, figures, files, listing
 from api.web import sweeps as sweep_pages
@@ -54,6 +55,7 @@ _ROUTERS = (
     sweeps.router,
     vocabulary.router,
     health.router,
+    meters.router,
     assets.router,
     # The web page.
     listing.router,
@@ -82,7 +84,9 @@ def create(settings: Settings) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     problems.install(app, [route for router in _ROUTERS for route in router.routes], failure)
+    app.state.meters = Meters()
     app.add_middleware(BodyLimit)
+    app.add_middleware(Latencies, meters=app.state.meters)
     app.openapi = lambda: _openapi(app)
     return app
 
@@ -92,7 +96,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     database = Database(settings.database_url)
     watch = Watch(database, settings.stream_seconds)
-    context = Context(settings, database, Hints(settings), Pictures(), watch)
+    meters: Meters = app.state.meters
+    meters.follow(database, settings)
+    context = Context(settings, database, Hints(settings), Pictures(), watch, meters)
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
     warming = asyncio.create_task(asyncio.to_thread(_warm))
@@ -102,7 +108,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Also here: when every worker is dead, somebody has to say so.
         duties.reap(context.database, settings, name)
 
-    reaping = duties.every(settings.reap_seconds, reap, stopping)
+    def keep() -> None:
+        # And here, so that what is deleted gives back its room while no worker runs.
+        duties.keep(context.database, settings, name)
+
+    on_duty = [
+        duties.every(settings.reap_seconds, reap, stopping),
+        duties.every(duties.KEEP_SECONDS, keep, stopping),
+    ]
     watching = asyncio.create_task(watch.run())
     try:
         yield
@@ -110,7 +123,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stopping.set()
         watch.end()
         await watching
-        reaping.join(_JOIN_SECONDS)
+        for thread in on_duty:
+            thread.join(_JOIN_SECONDS)
         await warming
         context.close()
 

@@ -1,10 +1,11 @@
-"""What every request may use: the settings, the record, the queue of hints, the drawn pictures, who watches what."""
+"""What every request may use: settings, record, queue of hints, drawn pictures, who watches what, meters."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.meters import Meters
 from api.pictures import Pictures
 from api.watching import Watch
 from ncmix.jobs.database import Database
@@ -21,6 +22,7 @@ class Context:
     hints: Hints
     pictures: Pictures
     watch: Watch
+    meters: Meters
 
     def close(self) -> None:
         """Close every connection."""

@@ -9,7 +9,7 @@ from fastapi import Path as PathParameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
-from ncmix.jobs import following
+from ncmix.jobs import following, journal
 from ncmix.jobs.queries import Filters
 from ncmix.jobs.states import State, UnknownExperimentError
 from ncmix.plots import Options, Size, Split, Theme
@@ -29,7 +29,8 @@ LARGEST_NUMBER = 2**53
 
 
 async def _experiment_id(id: Annotated[str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"])]) -> str:  # noqa: A002
-    return checked_id(id)
+    journal.note(experiment=(checked := checked_id(id)))
+    return checked
 
 
 def checked_id(text: str) -> str:

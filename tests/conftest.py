@@ -115,6 +115,8 @@ def environment_of(home: Path, database_url: str, broker_url: str | None = None)
     return {
         "NCMIX_HOME": str(home),
         "NCMIX_DATABASE_URL": database_url,
+        # Most tests start a worker for one experiment: a spare child would only take the processor from it.
+        "NCMIX_WARM": "0",
         **({"NCMIX_BROKER_URL": broker_url} if broker_url else {}),
         **{f"NCMIX_{name}_SECONDS": value for name, value in short.items()},
     }

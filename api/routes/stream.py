@@ -41,7 +41,8 @@ async def _feed(experiment_id: ExperimentId, service: Service) -> AsyncIterator[
     """The feed that this request views; refused with 404 before anything is sent."""
     await run_in_threadpool(_must_exist, service, experiment_id)
     async with service.watch.viewing(experiment_id, lambda i, cursor: _read(service, i, cursor)) as feed:
-        yield feed
+        with service.meters.viewers.track_inprogress():
+            yield feed
 
 
 async def _start(which: Annotated[StreamStart, Query()], last_event_id: LastEventId = None) -> Cursor:

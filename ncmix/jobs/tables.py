@@ -50,7 +50,7 @@ class Experiment(Base):
     """One spec to be run, how far it is and what came last: all that a list shows.
 
     `epoch` counts the epochs done, `step` of `steps` the batches of the one under way; `progressed` is when the
-    training last gave a sign of life. `attempt` counts the starts
+    training last gave a sign of life, `gpu_bytes` what it then held of a GPU's memory. `attempt` counts the starts
     that are charged, `fence` all starts: the token without which nothing can be written. `log_bytes` is the length of
     the log, `revision` grows with every change that a reader could see in metrics, features or state. `parent_id` names
     the experiment that was retried or extended to make this one, also when that is no longer on record.
@@ -62,6 +62,8 @@ class Experiment(Base):
         CheckConstraint(f"state IN ({', '.join(map(repr, STATES))})", name="state"),
         Index("ix_experiment_created_id", "created", "id"),
         Index("ix_experiment_state_created_id", "state", "created", "id"),
+        # Counts are taken of the index alone.
+        Index("ix_experiment_state_queue", "state", "queue"),
         # What a claim looks through: only what is queued, however long the history.
         Index(
             "ix_experiment_queued",
@@ -104,6 +106,7 @@ class Experiment(Base):
     step: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int] = mapped_column(default=0)
     progressed: Mapped[float | None]
+    gpu_bytes: Mapped[int | None] = mapped_column(BigInteger)
     epoch_seconds: Mapped[float | None]
     latest: Mapped[dict[str, Any]] = mapped_column(default=dict)
     log_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
