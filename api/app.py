@@ -20,8 +20,11 @@ from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.meters import Latencies, Meters
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, meters, plots, results, stream, sweeps, vocabulary
+from api.routes import assets, experiments, health, meters, plots, results, specs, stream, sweeps, vocabulary
 from api.watching import Watch
+from api.web import asking, comparing, experiment, figures, files, listing
+from api.web import sweeps as sweep_pages
+from api.web.rendering import failure
 from ncmix import __version__
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database
@@ -45,6 +48,7 @@ _DESCRIBED: tuple[type[BaseModel], ...] = (
 )
 _ROUTERS = (
     experiments.router,
+    specs.router,
     results.router,
     stream.router,
     plots.router,
@@ -53,6 +57,14 @@ _ROUTERS = (
     health.router,
     meters.router,
     assets.router,
+    # The web page.
+    listing.router,
+    experiment.router,
+    comparing.router,
+    asking.router,
+    sweep_pages.router,
+    figures.router,
+    files.router,
 )
 
 
@@ -71,7 +83,7 @@ def create(settings: Settings) -> FastAPI:
     app.state.settings = settings
     for router in _ROUTERS:
         app.include_router(router)
-    problems.install(app, [route for router in _ROUTERS for route in router.routes])
+    problems.install(app, [route for router in _ROUTERS for route in router.routes], failure)
     app.state.meters = Meters()
     app.add_middleware(BodyLimit)
     app.add_middleware(Latencies, meters=app.state.meters)

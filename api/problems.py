@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -113,10 +113,19 @@ def invalid_body(found: Sequence[Mapping[str, Any]]) -> ProblemError:
     return ProblemError(problem(422, "invalid-body", f"These fields cannot be used: {names}.", errors=errors))
 
 
-def answer(said: Problem, headers: Mapping[str, str] | None = None) -> Response:
+class ProblemResponse(Response):
     """The response that carries a problem."""
-    body = json.dumps(said.model_dump(), ensure_ascii=False).encode("utf-8", "backslashreplace")
-    return Response(body, said.status, headers, MEDIA_TYPE)
+
+    def __init__(self, said: Problem, headers: Mapping[str, str] | None = None) -> None:
+        body = json.dumps(said.model_dump(), ensure_ascii=False).encode("utf-8", "backslashreplace")
+        # The same address answers a browser's user with a page.
+        super().__init__(body, said.status, {**(headers or {}), "Vary": "Accept"}, MEDIA_TYPE)
+        self.said = said
+
+
+def answer(said: Problem, headers: Mapping[str, str] | None = None) -> ProblemResponse:
+    """The problem as it is sent."""
+    return ProblemResponse(said, headers)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -125,56 +134,76 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {s: {"description": phrase(s), "content": {MEDIA_TYPE: schema}} for s in statuses}
 
 
-def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Make every error of the application, with these routes, a problem."""
+# A problem as a page, for who wants one; else None.
+Pages = Callable[[Request, Problem], Response | None]
+
+
+def install(app: FastAPI, routes: Sequence[BaseRoute], pages: Pages) -> None:
+    """Make every error of the application, with these routes, a problem, or one of the `pages`."""
     app.state.routes = [route for route in routes if isinstance(route, Route)]
     for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
+        app.add_exception_handler(kind, _either(handler, pages))
 
 
-def _problem(request: Request, error: Exception) -> Response:
+def _either(handler: Callable[[Request, Exception], ProblemResponse], pages: Pages) -> Callable[..., Response]:
+    def handle(request: Request, error: Exception) -> Response:
+        said = handler(request, error)
+        page = pages(request, said.said)
+        if page is None:
+            return said
+        page.headers.update({name: value for name, value in said.headers.items() if name in _KEPT})
+        return page
+
+    return handle
+
+
+# The headers of a problem that its page has too.
+_KEPT = frozenset({"allow", "retry-after", "vary"})
+
+
+def _problem(request: Request, error: Exception) -> ProblemResponse:
     return answer(error.problem, error.headers) if isinstance(error, ProblemError) else _internal(request, error)
 
 
-def _not_found(request: Request, error: Exception) -> Response:
+def _not_found(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(404, "not-found", str(error)))
 
 
-def _conflict(request: Request, error: Exception) -> Response:
+def _conflict(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(409, "not-allowed", str(error)))
 
 
-def _cursor(request: Request, error: Exception) -> Response:
+def _cursor(request: Request, error: Exception) -> ProblemResponse:
     wrong = FieldError(pointer="/cursor", detail=str(error), part="query")
     return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
 
 
-def _place(request: Request, error: Exception) -> Response:
+def _place(request: Request, error: Exception) -> ProblemResponse:
     part: Literal["header", "query"] = "header" if "last-event-id" in request.headers else "query"
     pointer = "/Last-Event-ID" if part == "header" else "/after"
     wrong = FieldError(pointer=pointer, detail=str(error), part=part)
     return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
 
 
-def _reused(request: Request, error: Exception) -> Response:
+def _reused(request: Request, error: Exception) -> ProblemResponse:
     wrong = FieldError(pointer="/Idempotency-Key", detail=str(error), part="header")
     return answer(problem(422, "idempotency-key-reused", str(error), errors=[wrong]))
 
 
-def _in_flight(request: Request, error: Exception) -> Response:
+def _in_flight(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(409, "in-flight", str(error)), {"Retry-After": "1"})
 
 
-def _spec_from_before(request: Request, error: Exception) -> Response:
+def _spec_from_before(request: Request, error: Exception) -> ProblemResponse:
     """What is on record cannot be used for what was asked; a spec in a body has its errors named field by field."""
     return answer(problem(422, "invalid-spec", " ".join(str(error).split())))
 
 
-def _option(request: Request, error: Exception) -> Response:
+def _option(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(422, "invalid-parameter", str(error)))
 
 
-def _http(request: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> ProblemResponse:
     if not isinstance(error, HTTPException):
         return _internal(request, error)
     match error.status_code:
@@ -195,7 +224,7 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted({method for route in here for method in route.methods or ()})) or "GET"
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+def _invalid(request: Request, error: Exception) -> ProblemResponse:
     """What is wrong with the parameters; bodies are read and judged by ourselves."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
     errors = [_parameter(detail) for detail in found]
@@ -221,13 +250,13 @@ def _sentence(detail: Mapping[str, Any]) -> str:
             return f"{detail['input']!r:.80} {text}."
 
 
-def _unavailable(request: Request, error: Exception) -> Response:
+def _unavailable(request: Request, error: Exception) -> ProblemResponse:
     _LOG.error("The database did not answer a request: %s", error)
     detail = "The database does not answer, or its schema is not there yet; try again, or see /readyz."
     return answer(problem(503, "unavailable", detail), {"Retry-After": "5"})
 
 
-def _internal(request: Request, error: Exception) -> Response:
+def _internal(request: Request, error: Exception) -> ProblemResponse:
     # Starlette raises the error again behind this answer, so that the server's log has the traceback.
     detail = "This is a fault of the service, not of the request; its log has the details."
     return answer(problem(500, "internal", detail))

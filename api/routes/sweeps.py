@@ -71,7 +71,7 @@ def submit_sweep(
     for cell in posted.expansion.cells:
         refuse_unknown_folder(cell.spec, service)
     if how.dry_run:
-        return Response(_plan(service, posted).model_dump_json(), 200, media_type="application/json")
+        return Response(plan(service, posted).model_dump_json(), 200, media_type="application/json")
     return _fill(
         service,
         once,
@@ -175,7 +175,8 @@ def _fill(service: Context, once: Once, tasks: BackgroundTasks, work: Any) -> Re
     return once.answer(service.database, reply)
 
 
-def _plan(service: Context, posted: Expanded) -> SweepPlan:
+def plan(service: Context, posted: Expanded) -> SweepPlan:
+    """What submitting a sweep would do."""
     cells = posted.expansion.cells
     with service.database.reading() as session:
         there = lifecycle.standing(session, [cell.spec for cell in cells])

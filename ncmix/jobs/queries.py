@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from ncmix.jobs import cursors, features
@@ -138,10 +138,17 @@ def log(session: Session, experiment_id: str, offset: int = 0, limit: int = 2**2
     return LogPart(data, offset, end, ended, experiment.state)
 
 
-def events(session: Session, experiment_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
-    """What happened to an experiment behind event number `after`, in order."""
-    query = select(Event).where(Event.experiment_id == experiment_id, Event.id > after).order_by(Event.id).limit(limit)
-    return list(session.scalars(query))
+def events(
+    session: Session, experiment_id: str, after: int = 0, limit: int = 1000, without: Sequence[str] = ()
+) -> list[Event]:
+    """What happened to an experiment behind event number `after`, in order; nothing of the kinds `without`."""
+    query = select(Event).where(Event.experiment_id == experiment_id, Event.id > after, Event.kind.not_in(without))
+    return list(session.scalars(query.order_by(Event.id).limit(limit)))
+
+
+def last_event(session: Session, experiment_id: str) -> int:
+    """The number of the newest event of an experiment."""
+    return session.scalar(select(func.max(Event.id)).where(Event.experiment_id == experiment_id)) or 0
 
 
 def feature_sets(session: Session, experiment_id: str) -> list[FeatureSet]:
