@@ -56,7 +56,7 @@ def create(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    context = Context(settings, Database(settings.database_url), Hints(settings), Pictures())
+    context = Context(settings, Database.of(settings), Hints(settings), Pictures())
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
     warming = asyncio.create_task(asyncio.to_thread(_warm))

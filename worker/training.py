@@ -48,7 +48,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
         DBAPIError: the database did not answer for as long as a lease lasts.
     """
     settings = Settings.from_environment()
-    database = Database(settings.database_url)
+    database = Database.of(settings)
     try:
         spec = _spec(database, lease)
         leave_a_core_free()

@@ -91,7 +91,7 @@ def main() -> int:
     except SettingsError as error:
         _LOG.error("%s", error)
         return 2
-    database = Database(settings.database_url)
+    database = Database.of(settings)
     try:
         found = collect(database, settings, arguments.days)
     finally:

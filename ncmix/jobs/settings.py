@@ -44,6 +44,9 @@ class Settings:
         max_attempts: how many times an experiment may die with its worker or its child.
         backoff_seconds: how long an experiment rests after its first such death; doubled after each further one.
         log_limit: how many bytes of an attempt's output are kept.
+        feature_store: where features lie: `sql`, or the address of a folder (file:///…) or a bucket (s3://…).
+        feature_quota: how many bytes all features together may take; None for as many as the disk has.
+        import_limit: how many bytes an imported file may have, and what is in it when unpacked.
     """
 
     home: Path
@@ -66,6 +69,9 @@ class Settings:
     max_attempts: int = 3
     backoff_seconds: float = 5.0
     log_limit: int = 16 * 2**20
+    feature_store: str = "sql"
+    feature_quota: int | None = None
+    import_limit: int = 2 * 2**30
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -96,6 +102,11 @@ class Settings:
             max_attempts=_whole(environment, "NCMIX_MAX_ATTEMPTS", cls.max_attempts),
             backoff_seconds=_seconds(environment, "NCMIX_BACKOFF_SECONDS", cls.backoff_seconds),
             log_limit=_whole(environment, "NCMIX_LOG_LIMIT", cls.log_limit),
+            feature_store=_feature_store(environment),
+            feature_quota=_whole(environment, "NCMIX_FEATURE_QUOTA", 0)
+            if environment.get("NCMIX_FEATURE_QUOTA")
+            else None,
+            import_limit=_whole(environment, "NCMIX_IMPORT_LIMIT", cls.import_limit),
         )
         if settings.renew_seconds > settings.lease_seconds / 2:
             raise SettingsError(
@@ -157,6 +168,13 @@ def _broker_url(url: str | None) -> str:
             "filesystem://localhost//."
         )
     return url
+
+
+def _feature_store(environment: Mapping[str, str]) -> str:
+    url = environment.get("NCMIX_FEATURE_STORE") or "sql"
+    if url != "sql" and not re.fullmatch(r"file:///[^?#]+|s3://[a-z0-9][a-z0-9.-]+(/[^?#]*)?", url):
+        raise SettingsError(f"NCMIX_FEATURE_STORE is {url!r}; allowed are sql, file:///folder and s3://bucket/prefix.")
+    return url.rstrip("/")
 
 
 def _data(environment: Mapping[str, str], home: Path) -> DataHome:
