@@ -18,7 +18,7 @@ from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, vocabulary
+from api.routes import assets, experiments, features, health, plots, results, vocabulary
 from ncmix import __version__
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database
@@ -29,7 +29,15 @@ from ncmix.spec import Spec
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
-_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router, assets.router)
+_ROUTERS = (
+    experiments.router,
+    results.router,
+    features.router,
+    plots.router,
+    vocabulary.router,
+    health.router,
+    assets.router,
+)
 
 
 def create(settings: Settings) -> FastAPI:

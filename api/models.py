@@ -27,6 +27,7 @@ class Links(BaseModel):
 
     self: str
     metrics: str
+    features: str
     log: str
     events: str
     plots: dict[str, str]
@@ -92,6 +93,7 @@ class Experiment(BaseModel):
                     "links": {
                         "self": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c",
                         "metrics": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/metrics",
+                        "features": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/features",
                         "log": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/log",
                         "events": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/events",
                         "plots": {"nc": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/plots/nc.png"},
@@ -255,4 +257,5 @@ def links(experiment_id: str) -> Links:
     """The addresses of an experiment's parts."""
     here = f"{ROOT}/experiments/{experiment_id}"
     plots = {name: f"{here}/plots/{name}.png" for name in PLOTS}
-    return Links(self=here, metrics=f"{here}/metrics", log=f"{here}/log", events=f"{here}/events", plots=plots)
+    parts = {name: f"{here}/{name}" for name in ("metrics", "features", "log", "events")}
+    return Links(self=here, **parts, plots=plots)

@@ -16,8 +16,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ncmix import spec
+from ncmix.jobs.chunks import DamagedSetError
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
-from ncmix.jobs.queries import CursorError
+from ncmix.jobs.objects import ObjectError
+from ncmix.jobs.queries import CursorError, UnknownSetError
+from ncmix.jobs.selecting import SelectionError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
 from ncmix.plots import PlotError, PlotOptionError
 from ncmix.presets import PresetError
@@ -153,7 +156,7 @@ def _spec_from_before(request: Request, error: Exception) -> Response:
     return answer(problem(422, "invalid-spec", " ".join(str(error).split())))
 
 
-def _plot_option(request: Request, error: Exception) -> Response:
+def _selection(request: Request, error: Exception) -> Response:
     return answer(problem(422, "invalid-parameter", str(error)))
 
 
@@ -210,6 +213,11 @@ def _unavailable(request: Request, error: Exception) -> Response:
     return answer(problem(503, "unavailable", detail), {"Retry-After": "5"})
 
 
+def _store(request: Request, error: Exception) -> Response:
+    _LOG.error("Features cannot be read: %s", error)
+    return answer(problem(503, "unavailable", str(error)), {"Retry-After": "5"})
+
+
 def _internal(request: Request, error: Exception) -> Response:
     # Starlette raises the error again behind this answer, so that the server's log has the traceback.
     detail = "This is a fault of the service, not of the request; its log has the details."
@@ -221,7 +229,9 @@ _HANDLERS: dict[type[Exception], Any] = {
     UnknownExperimentError: _not_found,
     PresetError: _not_found,
     PlotError: _not_found,
-    PlotOptionError: _plot_option,
+    PlotOptionError: _selection,
+    SelectionError: _selection,
+    UnknownSetError: _not_found,
     NotAllowedError: _conflict,
     SpecError: _spec_from_before,
     KeyReusedError: _reused,
@@ -232,5 +242,7 @@ _HANDLERS: dict[type[Exception], Any] = {
     OperationalError: _unavailable,
     InterfaceError: _unavailable,
     PoolTimeoutError: _unavailable,
+    DamagedSetError: _store,
+    ObjectError: _store,
     Exception: _internal,
 }

@@ -8,6 +8,7 @@ from fastapi import Path as PathParameter
 
 from api import models, problems
 from api.context import Context, Service
+from api.downloads import matches
 from api.parameters import CompareOptions, ExperimentId, PlotOptions
 from api.pictures import entity_tag
 from api.routes.assets import plotly_address
@@ -105,7 +106,7 @@ def _answer(
     tag = entity_tag(__version__, name, kind, options.model_dump(exclude={"ids"}), versions)
     # Revalidated each time: the address stays while the experiment goes on.
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if _matches(request.headers.get("if-none-match", ""), tag):
+    if matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     root = request.scope.get("root_path", "")
     file = service.pictures.get(tag, lambda: _draw(service, name, asked, ids, options, root))
@@ -121,11 +122,6 @@ def _known(name: str, kind: str) -> Format:
             return known
     detail = f"There is no format {kind!r} of a plot; there are {', '.join(FORMATS)}."
     raise problems.ProblemError(problems.problem(404, "not-found", detail))
-
-
-def _matches(if_none_match: str, tag: str) -> bool:
-    tags = {word.strip().removeprefix("W/") for word in if_none_match.split(",")}
-    return bool(tags & {tag, "*"})
 
 
 def _draw(service: Context, name: str, kind: Format, ids: Sequence[str], options: PlotOptions, root: str) -> bytes:

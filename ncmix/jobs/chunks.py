@@ -1,4 +1,4 @@
-"""Array sets on record, chunk by chunk: no more of one is in memory, and no longer is a connection held, than for one."""
+"""Array sets on record, chunk by chunk: no more than one is in memory, and no connection is held between two."""
 
 import hashlib
 from collections.abc import Iterator, Sequence

@@ -101,7 +101,7 @@ class Database:
 
 
 def patiently(action: Callable[[], T], seconds: float) -> T:
-    """What `action` gives; while the database or the feature store does not answer, try again, for as long as `seconds`.
+    """What `action` gives; while database or feature store do not answer, try again, for as long as `seconds`.
 
     Raises:
         OperationalError, InterfaceError, ObjectError: it still did not.

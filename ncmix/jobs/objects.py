@@ -2,21 +2,25 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, from_url
+from obstore.store import LocalStore, S3Store
 
 from ncmix import durable
 from ncmix.errors import NcmixError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
 
 # The database alone.
 SQL = "sql"
 
 # Enough for a hiccup; a store that is gone must be noticed before a lease ends.
-_RETRIES = {"max_retries": 3}
-_CLIENT = {"connect_timeout": "5s", "timeout": "30s"}
+_RETRIES: "RetryConfig" = {"max_retries": 3}
+_CLIENT: "ClientConfig" = {"connect_timeout": "5s", "timeout": "30s"}
 
 
 class ObjectError(NcmixError, RuntimeError):
@@ -40,7 +44,7 @@ class Objects:
                 self._root = Path(unquote(urlsplit(url).path))
                 self._store = LocalStore(self._root, mkdir=True, automatic_cleanup=True)
             else:
-                self._store = from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
+                self._store = S3Store.from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
         except (BaseError, OSError) as error:
             raise ObjectError(f"The feature store {url} cannot be used: {_brief(error)}.") from error
 

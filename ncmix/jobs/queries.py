@@ -21,6 +21,10 @@ class CursorError(NcmixError, ValueError):
     """A cursor is none of ours; the message is a sentence."""
 
 
+class UnknownSetError(NcmixError, LookupError):
+    """No such array set was kept; the message is a sentence."""
+
+
 @dataclass(frozen=True)
 class Filters:
     """Which experiments a list shows; None admits all."""
@@ -143,6 +147,22 @@ def feature_sets(session: Session, experiment_id: str) -> list[FeatureSet]:
     """The complete array sets of an experiment by epoch and name, without their arrays."""
     query = select(FeatureSet).where(FeatureSet.experiment_id == experiment_id, FeatureSet.state == "complete")
     return list(session.scalars(query.order_by(FeatureSet.epoch, FeatureSet.name)))
+
+
+def feature_set(session: Session, experiment_id: str, name: str, epoch: int | None) -> FeatureSet:
+    """One complete array set without its arrays; the last that was kept if no epoch is named.
+
+    Raises:
+        UnknownSetError: none of this name was kept, or not of this epoch.
+    """
+    named = [s for s in feature_sets(session, experiment_id) if s.name == name]
+    if found := [s for s in named if epoch in (None, s.epoch)]:
+        return found[-1]
+    if named:
+        epochs = ", ".join(str(s.epoch) for s in named)
+        raise UnknownSetError(f"The set {name!r} was not kept of epoch {epoch}; it was of {epochs}.")
+    known = ", ".join(sorted({s.name for s in feature_sets(session, experiment_id)})) or "none yet"
+    raise UnknownSetError(f"The experiment has no set {name!r}; there are {known}.")
 
 
 def array_set(session: Session, experiment_id: str, epoch: int, name: str) -> ArraySet | None:
