@@ -12,7 +12,7 @@ from api.bodies import SPEC_IN_OPENAPI, Extension, PostedExtension, PostedSpec, 
 from api.context import Context, Service
 from api.once import Once, OnlyOnce, Reply
 from api.parameters import ExperimentId, Listing, Submit
-from ncmix.jobs import checkpoints, lifecycle, queries
+from ncmix.jobs import checkpoints, features, lifecycle, queries
 from ncmix.jobs.lifecycle import Submitted
 from ncmix.jobs.queue import queue_of
 from ncmix.jobs.tables import Experiment
@@ -81,6 +81,7 @@ def delete_experiment(experiment_id: ExperimentId, service: Service) -> None:
     with service.database.transaction() as session:
         lifecycle.delete(session, experiment_id)
     checkpoints.forget(service.settings.checkpoint_dir, experiment_id)
+    features.forget(service.database, experiment_id)
 
 
 @router.post("/{id}/cancel", **_ASKING)

@@ -1,6 +1,7 @@
 """Array sets in the record: cut into chunks of whole rows on the way in, put together on the way out."""
 
 import hashlib
+import logging
 import secrets
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,12 @@ from sqlalchemy.orm import Session
 from ncmix.jobs.chunks import CHUNK_BYTES, chunks_of, columns_of, fetch, object_name
 from ncmix.jobs.database import Database
 from ncmix.jobs.fencing import held
+from ncmix.jobs.objects import ObjectError
 from ncmix.jobs.states import Lease
 from ncmix.jobs.tables import FeatureChunk, FeatureSet
 from ncmix.results import ArraySet
+
+_LOG = logging.getLogger(__name__)
 
 
 def stage(database: Database, lease: Lease, epoch: int, arrays: ArraySet) -> int:
@@ -63,6 +67,18 @@ def read(session: Session, kept: FeatureSet) -> ArraySet:
         rows = arrays[chunk.array][chunk.first_row : chunk.first_row + chunk.rows]
         rows[...] = np.frombuffer(fetch(session, chunk), rows.dtype).reshape(rows.shape)
     return ArraySet(kept.name, arrays, kept.facts)
+
+
+def forget(database: Database, folder: str) -> None:
+    """Remove what the feature store has under the name of an experiment, or of one of its sets, that is deleted.
+
+    What cannot be removed now is for `leftovers` to find.
+    """
+    try:
+        if database.objects:
+            database.objects.forget(folder)
+    except ObjectError as error:
+        _LOG.warning("%s", error)
 
 
 def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:

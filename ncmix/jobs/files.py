@@ -116,8 +116,8 @@ class Parquet:
         yield sink.take()
 
     def _tables(self, schema: pa.Schema) -> Iterator[pa.Table]:
-        """As many rows at a time as fill a chunk."""
-        step = max(1, CHUNK_BYTES // max(1, sum(column.row_bytes for column in self.columns)))
+        """As many rows at a time as fill a quarter of a chunk: on their way they are copied several times."""
+        step = max(1, CHUNK_BYTES // 4 // max(1, sum(column.row_bytes for column in self.columns)))
         for first in range(self.rows.first, self.rows.last, step):
             last = min(first + step, self.rows.last)
             if self.rows.count(first, last):
@@ -128,7 +128,7 @@ class Parquet:
 
     def _block(self, column: Column, first: int, last: int) -> NDArray[Any]:
         found = [rows for _, rows in self.source.blocks(column.name, first, last)]
-        return taken(np.concatenate(found), self.rows.within(first, last))
+        return taken(np.concatenate(found) if len(found) > 1 else found[0], self.rows.within(first, last))
 
 
 def _field(column: Column) -> pa.Field:

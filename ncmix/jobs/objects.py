@@ -20,7 +20,7 @@ SQL = "sql"
 
 # Enough for a hiccup; a store that is gone must be noticed before a lease ends.
 _RETRIES: "RetryConfig" = {"max_retries": 3}
-_CLIENT: "ClientConfig" = {"connect_timeout": "5s", "timeout": "30s"}
+_CLIENT: "ClientConfig" = {"connect_timeout": "5s", "timeout": "30s", "allow_http": True}
 
 
 class ObjectError(NcmixError, RuntimeError):
@@ -30,7 +30,7 @@ class ObjectError(NcmixError, RuntimeError):
 class Objects:
     """The objects under an address, `file:///folder` or `s3://bucket/prefix`.
 
-    Credentials, region and endpoint of S3 are those of the AWS_* variables; AWS_ALLOW_HTTP=true admits http.
+    Credentials, region and endpoint of S3 are those of the AWS_* variables; http only if AWS_ENDPOINT_URL says so.
     """
 
     def __init__(self, url: str) -> None:
