@@ -20,6 +20,7 @@ from ncmix.jobs.chunks import DamagedSetError
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
 from ncmix.jobs.objects import ObjectError
 from ncmix.jobs.queries import CursorError, UnknownSetError
+from ncmix.jobs.room import NoRoomError
 from ncmix.jobs.selecting import SelectionError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
 from ncmix.plots import PlotError, PlotOptionError
@@ -218,6 +219,10 @@ def _store(request: Request, error: Exception) -> Response:
     return answer(problem(503, "unavailable", str(error)), {"Retry-After": "5"})
 
 
+def _no_room(request: Request, error: Exception) -> Response:
+    return answer(problem(507, "no-room", str(error)))
+
+
 def _internal(request: Request, error: Exception) -> Response:
     # Starlette raises the error again behind this answer, so that the server's log has the traceback.
     detail = "This is a fault of the service, not of the request; its log has the details."
@@ -244,5 +249,6 @@ _HANDLERS: dict[type[Exception], Any] = {
     PoolTimeoutError: _unavailable,
     DamagedSetError: _store,
     ObjectError: _store,
+    NoRoomError: _no_room,
     Exception: _internal,
 }

@@ -10,7 +10,7 @@ from api.context import Service
 from api.once import OnlyOnce, Reply
 from api.parameters import PresetScale, SubmitPreset
 from ncmix import presets, vocabulary
-from ncmix.jobs import lifecycle
+from ncmix.jobs import lifecycle, room
 from ncmix.jobs.queue import queue_of
 from ncmix.jobs.states import State
 
@@ -43,7 +43,7 @@ def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.Pre
     response_model=models.SubmittedPreset,
     responses={
         200: {"description": "All of them are on record already.", "model": models.SubmittedPreset},
-        **problems.responses(404, 409, 422, 503),
+        **problems.responses(404, 409, 422, 503, 507),
     },
 )
 def submit_preset(
@@ -56,6 +56,7 @@ def submit_preset(
         submitted = [
             lifecycle.submit(session, spec, queue_of(spec, service.settings), rerun=how.rerun) for spec in specs
         ]
+        room.check(session, service.settings)
         for queue in sorted({s.experiment.queue for s in submitted if s.created}):
             tasks.add_task(service.hints.wake, queue)
         shown = models.SubmittedPreset(items=[models.Experiment.of(s.experiment) for s in submitted])

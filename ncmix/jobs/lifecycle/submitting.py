@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ncmix.jobs.fencing import add_event, clock, locked
+from ncmix.jobs.room import expected
 from ncmix.jobs.states import NotAllowedError
 from ncmix.jobs.tables import Experiment, ExperimentTag
 from ncmix.spec import Spec, extended, parse
@@ -113,6 +114,7 @@ def _insert(session: Session, spec: Spec, queue: str, repeat: int, parent: Exper
         epochs=spec.epochs,
         fence=0,
         revision=0,
+        feature_bytes=expected(spec),
     )
     session.add(experiment)
     session.flush()
