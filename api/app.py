@@ -18,7 +18,7 @@ from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.pictures import Pictures
-from api.routes import assets, experiments, features, health, plots, results, vocabulary
+from api.routes import assets, experiments, exports, features, health, plots, results, vocabulary
 from ncmix import __version__
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database
@@ -33,6 +33,7 @@ _ROUTERS = (
     experiments.router,
     results.router,
     features.router,
+    exports.router,
     plots.router,
     vocabulary.router,
     health.router,

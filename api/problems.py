@@ -19,6 +19,7 @@ from ncmix import spec
 from ncmix.jobs.chunks import DamagedSetError
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
 from ncmix.jobs.objects import ObjectError
+from ncmix.jobs.parcel import RefusedFileError
 from ncmix.jobs.queries import CursorError, UnknownSetError
 from ncmix.jobs.room import NoRoomError
 from ncmix.jobs.selecting import SelectionError
@@ -219,6 +220,10 @@ def _store(request: Request, error: Exception) -> Response:
     return answer(problem(503, "unavailable", str(error)), {"Retry-After": "5"})
 
 
+def _refused(request: Request, error: Exception) -> Response:
+    return answer(problem(422, "invalid-file", str(error)))
+
+
 def _no_room(request: Request, error: Exception) -> Response:
     return answer(problem(507, "no-room", str(error)))
 
@@ -236,6 +241,7 @@ _HANDLERS: dict[type[Exception], Any] = {
     PlotError: _not_found,
     PlotOptionError: _selection,
     SelectionError: _selection,
+    RefusedFileError: _refused,
     UnknownSetError: _not_found,
     NotAllowedError: _conflict,
     SpecError: _spec_from_before,

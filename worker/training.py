@@ -57,7 +57,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
             torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_fraction)
         _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
         keeper = Keeper(database, lease, settings)
-        training = run(spec, str(device), settings.data, keeper.begin(spec, device.type))
+        training = run(spec, str(device), settings.data, keeper.begin(spec, device))
         return Recorder(database, lease, settings, keeper).consume(training, stop)
     except LeaseLostError:
         raise
