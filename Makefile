@@ -70,3 +70,7 @@ lock: install  ## resolve the newest versions into the hash-locked files
 .PHONY: bench-plots
 bench-plots: install  ## milliseconds of a picture of 20 runs x 500 epochs, cold and from memory
 	$(BIN)/python -m benchmarks.plots
+
+.PHONY: bench-features
+bench-features: install  ## features into the record and out of it, beside plain files; memory of streaming 400 MB
+	$(BIN)/python -m benchmarks.features

@@ -18,7 +18,7 @@ _url = click.option(
 def export(experiment: str, out: Path | None, url: str) -> None:
     """Write all that is on record of an experiment into a file.
 
-    A .zip is a run directory with log and events, which `ncmix import` takes and `ncmix plot` draws once it is unpacked;
+    A .zip is a run directory with log and events, which `ncmix import` takes and `ncmix plot` draws once unpacked;
     a .pkl holds its metrics and arrays for any Python that has NumPy.
     """
     from ncmix.client import Client

@@ -55,10 +55,20 @@ def fetch(session: Session, chunk: Chunk) -> memoryview:
         DamagedSetError: they are not there any more, or not as they were written.
         ObjectError: they are in a store that does not give them.
     """
-    data = _from_rows(session, chunk) if chunk.folder is None else _from_objects(session, chunk, chunk.folder)
+    data = load(session, chunk)
+    verify(chunk, data)
+    return data
+
+
+def load(session: Session, chunk: Chunk) -> memoryview:
+    """The bytes of a chunk as they are there; see `fetch`."""
+    return _from_rows(session, chunk) if chunk.folder is None else _from_objects(session, chunk, chunk.folder)
+
+
+def verify(chunk: Chunk, data: memoryview) -> None:
+    """Hold the bytes of a chunk against their digest; see `fetch`."""
     if chunk.sha256 is not None and hashlib.sha256(data).hexdigest() != chunk.sha256:
         raise DamagedSetError(f"Rows {_rows(chunk)} are not as they were written: their SHA-256 is another.")
-    return data
 
 
 def _from_rows(session: Session, chunk: Chunk) -> memoryview:

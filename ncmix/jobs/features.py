@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, insert, text
 from sqlalchemy.orm import Session
 
-from ncmix.jobs.chunks import CHUNK_BYTES, chunks_of, columns_of, fetch, object_name
+from ncmix.jobs.chunks import CHUNK_BYTES, Chunk, chunks_of, columns_of, load, object_name, verify
 from ncmix.jobs.database import Database
 from ncmix.jobs.fencing import held
 from ncmix.jobs.objects import ObjectError
@@ -62,10 +62,22 @@ def read(session: Session, kept: FeatureSet) -> ArraySet:
         ObjectError: the feature store does not give them.
     """
     arrays = {name: np.empty(column.shape, column.dtype) for name, column in columns_of(kept).items()}
-    # One by one: a single query would hold all the bytes a second time.
-    for chunk in chunks_of(session, kept):
+
+    def place(chunk: Chunk, data: memoryview) -> None:
+        verify(chunk, data)
         rows = arrays[chunk.array][chunk.first_row : chunk.first_row + chunk.rows]
-        rows[...] = np.frombuffer(fetch(session, chunk), rows.dtype).reshape(rows.shape)
+        rows[...] = np.frombuffer(data, rows.dtype).reshape(rows.shape)
+
+    # One by one: a single query would hold all the bytes a second time. The next is loaded while one is hashed.
+    with ThreadPoolExecutor(1) as beside:
+        under_way = None
+        for chunk in chunks_of(session, kept):
+            data = load(session, chunk)
+            if under_way:
+                under_way.result()
+            under_way = beside.submit(place, chunk, data)
+        if under_way:
+            under_way.result()
     return ArraySet(kept.name, arrays, kept.facts)
 
 
