@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import features, gpu, report, slots, training
+from benchmarks import checkpoint, features, gpu, report, slots, training
 from benchmarks.clock import interleaved, ratio
 from benchmarks.report import Table
 from benchmarks.subjects import Ours, Plain, pictures, spec
@@ -133,3 +133,12 @@ def test_the_features_command_measures_every_store_and_every_format(monkeypatch,
     assert len(streams["rows"]) == 6
     assert all(math.isfinite(n) for table in (stores, streams) for n in numbers(table))
     assert "MB of memory" in capsys.readouterr().out
+
+
+def test_a_checkpoint_has_a_size_and_a_price(monkeypatch, capsys):
+    command(monkeypatch, checkpoint.main, "--quick", "--device", "cpu", "--rounds", "2")
+    (table,) = read("checkpoint")["tables"]
+    assert [row[0] for row in table["rows"]] == ["sgd", "adam"]
+    assert all(n > 0 for n in numbers(table))
+    assert table["rows"][1][1] > 1.3 * table["rows"][0][1]  # two numbers beside each weight, not one
+    assert "A checkpoint" in capsys.readouterr().out
