@@ -74,9 +74,9 @@ def migrated_file() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def s3_server(request: pytest.FixtureRequest) -> Iterator[S3]:
+def s3_server() -> Iterator[S3]:
     """The session's object store."""
-    with _started(request.config, "s3", S3) as server:
+    with started("s3", S3) as server:
         yield server
 
 
