@@ -79,3 +79,7 @@ bench-plots: install  ## milliseconds of a picture of 20 runs x 500 epochs, cold
 .PHONY: bench-features
 bench-features: install  ## features into the record and out of it, beside plain files; memory of streaming 400 MB
 	$(BIN)/python -m benchmarks.features
+
+.PHONY: bench-latency
+bench-latency: install  ## seconds from a request to its first epoch, with and without a spare child
+	$(BIN)/python -m benchmarks.latency

@@ -12,31 +12,60 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
+from api.meters import Latencies, Meters
 from api.pictures import Pictures
-from api.routes import assets, experiments, exports, features, health, plots, results, vocabulary
+from api.routes import (
+    assets,
+    experiments,
+    exports,
+    features,
+    health,
+    meters,
+    plots,
+    results,
+    stream,
+    sweeps,
+    vocabulary,
+)
+from api.watching import Watch
 from ncmix import __version__
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings
 from ncmix.plots import warm
-from ncmix.spec import Spec
+from ncmix.spec import Spec, Sweep
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
+# What no signature names.
+_DESCRIBED: tuple[type[BaseModel], ...] = (
+    Spec,
+    Sweep,
+    Extension,
+    problems.Problem,
+    models.PlotData,
+    models.NewMetrics,
+    models.NewOutput,
+    models.End,
+)
 _ROUTERS = (
     experiments.router,
     results.router,
     features.router,
     exports.router,
+    stream.router,
     plots.router,
+    sweeps.router,
     vocabulary.router,
     health.router,
+    meters.router,
     assets.router,
 )
 
@@ -57,7 +86,9 @@ def create(settings: Settings) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     problems.install(app, [route for router in _ROUTERS for route in router.routes])
+    app.state.meters = Meters()
     app.add_middleware(BodyLimit)
+    app.add_middleware(Latencies, meters=app.state.meters)
     app.openapi = lambda: _openapi(app)
     return app
 
@@ -65,7 +96,11 @@ def create(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    context = Context(settings, Database.of(settings), Hints(settings), Pictures())
+    database = Database.of(settings)
+    watch = Watch(database, settings.stream_seconds)
+    meters: Meters = app.state.meters
+    meters.follow(database, settings)
+    context = Context(settings, database, Hints(settings), Pictures(), watch, meters)
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
     warming = asyncio.create_task(asyncio.to_thread(_warm))
@@ -75,12 +110,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Also here: when every worker is dead, somebody has to say so.
         duties.reap(context.database, settings, name)
 
-    reaping = duties.every(settings.reap_seconds, reap, stopping)
+    def keep() -> None:
+        # And here, so that what is deleted gives back its room while no worker runs.
+        duties.keep(context.database, settings, name)
+
+    on_duty = [
+        duties.every(settings.reap_seconds, reap, stopping),
+        duties.every(duties.KEEP_SECONDS, keep, stopping),
+    ]
+    watching = asyncio.create_task(watch.run())
     try:
         yield
     finally:
         stopping.set()
-        reaping.join(_JOIN_SECONDS)
+        watch.end()
+        await watching
+        for thread in on_duty:
+            thread.join(_JOIN_SECONDS)
         await warming
         context.close()
 
@@ -108,7 +154,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             license_info=app.license_info,
         )
         _, found = models_json_schema(
-            [(model, "validation") for model in (Spec, Extension, problems.Problem, models.PlotData)],
+            [(model, "validation") for model in _DESCRIBED],
             ref_template=_REF,
         )
         described["components"]["schemas"].update(found["$defs"])

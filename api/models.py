@@ -30,6 +30,7 @@ class Links(BaseModel):
     features: str
     log: str
     events: str
+    stream: str
     plots: dict[str, str]
 
 
@@ -96,6 +97,7 @@ class Experiment(BaseModel):
                         "features": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/features",
                         "log": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/log",
                         "events": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/events",
+                        "stream": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/stream",
                         "plots": {"nc": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/plots/nc.png"},
                     },
                 }
@@ -184,6 +186,29 @@ class Events(BaseModel):
     last_id: int
 
 
+class NewMetrics(BaseModel):
+    """Of a stream: metrics of epochs that are new. Whatever a reader has of epochs later than `epoch` is void: then an
+    attempt has gone on from an earlier checkpoint.
+    """
+
+    epoch: int
+    items: list[MetricValue]
+
+
+class NewOutput(BaseModel):
+    """Of a stream: what the log has from byte `offset` on."""
+
+    offset: int
+    text: str
+
+
+class End(BaseModel):
+    """The last of a stream: the final state, `succeeded` or not, and why; `deleted` if the experiment is gone."""
+
+    state: State | Literal["deleted"]
+    reason: Reason | None
+
+
 class PlotLinks(BaseModel):
     """A plot: its address in each format, and the epochs it can be had of, where not every epoch will do.
 
@@ -257,5 +282,5 @@ def links(experiment_id: str) -> Links:
     """The addresses of an experiment's parts."""
     here = f"{ROOT}/experiments/{experiment_id}"
     plots = {name: f"{here}/plots/{name}.png" for name in PLOTS}
-    parts = {name: f"{here}/{name}" for name in ("metrics", "features", "log", "events")}
+    parts = {name: f"{here}/{name}" for name in ("metrics", "features", "log", "events", "stream")}
     return Links(self=here, **parts, plots=plots)

@@ -17,13 +17,17 @@ from starlette.routing import BaseRoute, Route
 
 from ncmix import spec
 from ncmix.jobs.chunks import DamagedSetError
+from ncmix.jobs.cursors import CursorError
+from ncmix.jobs.following import FollowError
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
 from ncmix.jobs.objects import ObjectError
 from ncmix.jobs.parcel import RefusedFileError
-from ncmix.jobs.queries import CursorError, UnknownSetError
+from ncmix.jobs.queries import UnknownSetError
 from ncmix.jobs.room import NoRoomError
 from ncmix.jobs.selecting import SelectionError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
+from ncmix.jobs.sweep_tables import AxisError
+from ncmix.jobs.sweeps import UnknownSweepError
 from ncmix.plots import PlotError, PlotOptionError
 from ncmix.presets import PresetError
 from ncmix.spec import SpecError
@@ -99,6 +103,13 @@ def invalid_spec(found: Sequence[spec.Problem]) -> ProblemError:
     return ProblemError(problem(422, "invalid-spec", detail, title="The spec cannot be used", errors=errors))
 
 
+def invalid_sweep(found: Sequence[spec.Problem]) -> ProblemError:
+    """422 for a sweep, with one error for each thing that is wrong, in however many cells."""
+    errors = [FieldError(pointer=p.pointer, detail=p.message) for p in found]
+    detail = "1 thing is wrong." if len(errors) == 1 else f"{len(errors)} things are wrong."
+    return ProblemError(problem(422, "invalid-sweep", detail, title="The sweep cannot be used", errors=errors))
+
+
 def invalid_body(found: Sequence[Mapping[str, Any]]) -> ProblemError:
     """422 for a body that is no spec, with one error a field."""
     errors = [
@@ -144,6 +155,13 @@ def _cursor(request: Request, error: Exception) -> Response:
     return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
 
 
+def _place(request: Request, error: Exception) -> Response:
+    part: Literal["header", "query"] = "header" if "last-event-id" in request.headers else "query"
+    pointer = "/Last-Event-ID" if part == "header" else "/after"
+    wrong = FieldError(pointer=pointer, detail=str(error), part=part)
+    return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
+
+
 def _reused(request: Request, error: Exception) -> Response:
     wrong = FieldError(pointer="/Idempotency-Key", detail=str(error), part="header")
     return answer(problem(422, "idempotency-key-reused", str(error), errors=[wrong]))
@@ -158,7 +176,7 @@ def _spec_from_before(request: Request, error: Exception) -> Response:
     return answer(problem(422, "invalid-spec", " ".join(str(error).split())))
 
 
-def _selection(request: Request, error: Exception) -> Response:
+def _option(request: Request, error: Exception) -> Response:
     return answer(problem(422, "invalid-parameter", str(error)))
 
 
@@ -237,10 +255,12 @@ def _internal(request: Request, error: Exception) -> Response:
 _HANDLERS: dict[type[Exception], Any] = {
     ProblemError: _problem,
     UnknownExperimentError: _not_found,
+    UnknownSweepError: _not_found,
     PresetError: _not_found,
     PlotError: _not_found,
-    PlotOptionError: _selection,
-    SelectionError: _selection,
+    PlotOptionError: _option,
+    AxisError: _option,
+    SelectionError: _option,
     RefusedFileError: _refused,
     UnknownSetError: _not_found,
     NotAllowedError: _conflict,
@@ -248,6 +268,7 @@ _HANDLERS: dict[type[Exception], Any] = {
     KeyReusedError: _reused,
     InFlightError: _in_flight,
     CursorError: _cursor,
+    FollowError: _place,
     RequestValidationError: _invalid,
     HTTPException: _http,
     OperationalError: _unavailable,

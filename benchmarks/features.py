@@ -1,7 +1,8 @@
 """How fast features go into the record and come out, beside plain files: `python -m benchmarks.features`.
 
 A table of each, and build/bench/features.json. Writing is what a worker does (`recording.record`: digests, chunks, the
-transaction that completes the set), reading what a plot does. `lock` is the longest that another writer of the SQLite file had to wait.
+transaction that completes the set), reading what a plot does. `lock` is the longest that another writer of the SQLite
+file had to wait.
 Streaming is done by a real API; the memory is that of its process beyond what it had before. PostgreSQL is one of the
 test servers, which does not wait for its disk; SQLite in WAL mode does so only now and then, a file here not at all.
 """

@@ -96,7 +96,7 @@ def postgres_url(postgres_server: Postgres) -> str:
     )
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text(others))
-        connection.execute(sqlalchemy.text("TRUNCATE experiment, idempotency, duty CASCADE"))
+        connection.execute(sqlalchemy.text("TRUNCATE experiment, sweep, idempotency, duty CASCADE"))
     engine.dispose()
     return postgres_server.url
 
@@ -122,6 +122,8 @@ def environment_of(home: Path, database_url: str, broker_url: str | None = None)
     return {
         "NCMIX_HOME": str(home),
         "NCMIX_DATABASE_URL": database_url,
+        # Most tests start a worker for one experiment: a spare child would only take the processor from it.
+        "NCMIX_WARM": "0",
         **({"NCMIX_BROKER_URL": broker_url} if broker_url else {}),
         **{f"NCMIX_{name}_SECONDS": value for name, value in short.items()},
     }

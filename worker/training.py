@@ -112,7 +112,7 @@ class Recorder:
     def _say(self, tick: Tick) -> None:
         def write() -> None:
             with self._database.transaction() as session:
-                recording.progress(session, self._lease, tick)
+                recording.progress(session, self._lease, tick, _gpu_bytes())
 
         patiently(write, self._patience)
 
@@ -135,6 +135,11 @@ def _spec(database: Database, lease: Lease) -> Spec:
     with database.reading() as session:
         queries.state_under(session, lease)
         return parse(queries.get(session, lease.experiment_id).spec)
+
+
+def _gpu_bytes() -> int | None:
+    """What PyTorch holds of this process's GPU; None on a CPU. Asks nothing of the device."""
+    return torch.cuda.memory_reserved() if torch.cuda.is_initialized() else None
 
 
 def _since(start: float) -> float:

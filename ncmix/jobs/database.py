@@ -27,6 +27,8 @@ T = TypeVar("T")
 OBJECTS = "objects"
 _WRITER = "ncmix_writer"
 _RETRY_SECONDS = 0.5
+# 32 MB: other writers wait for one piece, not for all.
+_PAGES_AT_ONCE = 2000
 # The second is what a write-ahead log meets that finds no room for its index.
 _SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _PRAGMAS = (
@@ -89,11 +91,20 @@ class Database:
             yield session
 
     def give_back(self) -> None:
-        """Let SQLite's file shrink by what was deleted; PostgreSQL looks after that itself."""
-        if self.engine.dialect.name == "sqlite":
-            with self._lock, closing(self.engine.raw_connection()) as connection:
-                # As a script: a plain execute stops after the first page.
-                connection.cursor().executescript("PRAGMA incremental_vacuum")
+        """Let SQLite's file shrink by what was deleted, piece by piece; PostgreSQL looks after that itself."""
+        if self.engine.dialect.name != "sqlite":
+            return
+        with closing(self.engine.raw_connection()) as connection:
+            cursor, free = connection.cursor(), 0
+            # As long as that helps: another process may keep the last ones.
+            while (left := cursor.execute("PRAGMA freelist_count").fetchone()[0]) and left != free:
+                free = left
+                with self._lock:
+                    # As a script: a plain execute stops after the first page.
+                    cursor.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+            if free:
+                # Only then does the file itself shrink; waits for nobody.
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def dispose(self) -> None:
         """Close every connection."""

@@ -33,7 +33,7 @@ EXPORT = "ncmix export 1"
 STORY = (
     *("id", "parent_id", "queue", "priority", "state", "created", "not_before", "started", "finished", "attempt"),
     *("fence", "worker", "reason_code", "reason_message", "epoch", "step", "steps", "progressed", "epoch_seconds"),
-    *("latest", "revision", "feature_bytes"),
+    *("latest", "revision", "feature_bytes", "gpu_bytes"),
 )
 EVENT = ("at", "kind", "state", "fence", "data")
 _LOG_PIECE = 2**20

@@ -12,11 +12,12 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from ncmix.jobs import checkpoints, features, idempotency
-from ncmix.jobs.database import Database, now
+from ncmix.jobs import features
+from ncmix.jobs.database import Database
 from ncmix.jobs.objects import ObjectError, Objects
-from ncmix.jobs.settings import Settings, SettingsError
-from ncmix.jobs.states import FINAL, HELD
+from ncmix.jobs.retention import Expired, expire
+from ncmix.jobs.settings import Keep, Settings, SettingsError
+from ncmix.jobs.states import HELD
 from ncmix.jobs.tables import CheckpointFile, Experiment, FeatureSet
 
 _ID = re.compile(r"[0-9a-f]{20}")
@@ -85,36 +86,24 @@ def _orphans(session: Session, folders: frozenset[str]) -> list[str]:
     return sorted(folders - kept) if ours else []
 
 
-def collect(database: Database, settings: Settings, days: float | None = None) -> Leftovers:
-    """Remove what is left over, and the checkpoints of experiments that ended more than `days` ago, if given."""
+def collect(database: Database, settings: Settings, keep: Keep | None = None) -> tuple[Leftovers, Expired]:
+    """Remove what is left over, and what is kept no longer by the settings' policy or another one."""
     folders = stored(database.objects)
     with database.transaction() as session:
         found = leftovers(session, settings, folders)
         session.execute(delete(FeatureSet).where(FeatureSet.id.in_(found.sets)))
         found = replace(found, objects=_orphans(session, folders))
-        idempotency.forget(session)
-        old = _old(session, days) if days is not None else []
-        session.execute(delete(CheckpointFile).where(CheckpointFile.experiment_id.in_(old)))
-    # The rows first: what has a row can be relied on.
-    for experiment in old:
-        checkpoints.forget(settings.checkpoint_dir, experiment)
     for folder in found.folders:
         shutil.rmtree(folder, ignore_errors=True)
     for folder in found.objects:
         features.forget(database, folder)
-    database.give_back()
-    return found
-
-
-def _old(session: Session, days: float) -> list[str]:
-    ended = (Experiment.state.in_(FINAL), Experiment.finished < now() - days * 86400)
-    return list(session.scalars(select(CheckpointFile.experiment_id).join(Experiment).where(*ended).distinct()))
+    return found, expire(database, settings, keep or settings.keep)
 
 
 def main() -> int:
     """Remove what is left over and say what it was."""
     parser = argparse.ArgumentParser(prog="ncmix jobs gc", description=__doc__)
-    parser.add_argument("--days", type=float, help="also the checkpoints of what ended more than so many days ago")
+    parser.add_argument("--days", type=float, help="instead of NCMIX_KEEP_CHECKPOINT_DAYS")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -125,7 +114,8 @@ def main() -> int:
     try:
         database = Database.of(settings)
         try:
-            found = collect(database, settings, arguments.days)
+            days = settings.keep.checkpoint_days if arguments.days is None else arguments.days
+            found, expired = collect(database, settings, replace(settings.keep, checkpoint_days=days))
         finally:
             database.dispose()
     except ObjectError as error:
@@ -133,6 +123,13 @@ def main() -> int:
         return 1
     counts = (len(found.folders), len(found.sets), len(found.objects))
     _LOG.info("Removed: %d folders of checkpoints, %d sets of features, %d folders in the feature store.", *counts)
+    _LOG.info(
+        "Kept no longer: checkpoints of %d experiments, logs of %d, %d sets of features (%.1f MB).",
+        expired.checkpoints,
+        expired.logs,
+        expired.sets,
+        expired.set_bytes / 1e6,
+    )
     return 0
 
 

@@ -63,6 +63,7 @@ class Story(_Told):
     latest: dict[str, dict[str, float | None]]
     revision: int = Field(ge=0, lt=2**31)
     feature_bytes: int = Field(ge=0, lt=2**62)
+    gpu_bytes: int | None = Field(ge=0, lt=2**62)
 
 
 class Happened(_Told):

@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from ncmix.jobs.states import STATES, State
 
 ExperimentId = String(20)
+SweepId = String(20)
 # Readers of a log rely on it to find the piece in which an offset lies.
 LOG_CHUNK_BYTES = 64 * 2**10
 # SQLite numbers rows by itself only in a column of type INTEGER.
@@ -49,11 +50,10 @@ class Experiment(Base):
     """One spec to be run, how far it is and what came last: all that a list shows.
 
     `epoch` counts the epochs done, `step` of `steps` the batches of the one under way; `progressed` is when the
-    training last gave a sign of life. `attempt` counts the starts
+    training last gave a sign of life, `gpu_bytes` what it then held of a GPU's memory. `attempt` counts the starts
     that are charged, `fence` all starts: the token without which nothing can be written. `log_bytes` is the length of
     the log, `revision` grows with every change that a reader could see in metrics, features or state. `parent_id` names
-    the experiment that was retried or extended to make this one, also when that is no longer on record. `feature_bytes`
-    are those that its features were expected to take when it was submitted.
+    the experiment that was retried or extended to make this one, also when that is gone; `feature_bytes` were expected.
     """
 
     __tablename__ = "experiment"
@@ -62,6 +62,8 @@ class Experiment(Base):
         CheckConstraint(f"state IN ({', '.join(map(repr, STATES))})", name="state"),
         Index("ix_experiment_created_id", "created", "id"),
         Index("ix_experiment_state_created_id", "state", "created", "id"),
+        # Counts are taken of the index alone.
+        Index("ix_experiment_state_queue", "state", "queue"),
         # What a claim looks through: only what is queued, however long the history.
         Index(
             "ix_experiment_queued",
@@ -104,6 +106,7 @@ class Experiment(Base):
     step: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int] = mapped_column(default=0)
     progressed: Mapped[float | None]
+    gpu_bytes: Mapped[int | None] = mapped_column(BigInteger)
     epoch_seconds: Mapped[float | None]
     latest: Mapped[dict[str, Any]] = mapped_column(default=dict)
     log_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -177,10 +180,7 @@ class FeatureSet(Base):
 
 
 class FeatureChunk(Base):
-    """Some rows of one array, at most 4 MiB unless a single row is larger.
-
-    `sha256` is that of their bytes, which are `data`, or an object if the set has a folder: then `data` are empty.
-    """
+    """Some rows of one array, at most 4 MiB unless a single row is larger; without `data` if the set has a folder."""
 
     __tablename__ = "feature_chunk"
 
@@ -207,6 +207,42 @@ class CheckpointFile(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     path: Mapped[str] = mapped_column(String(255))
     created: Mapped[float]
+
+
+class Sweep(Base):
+    """Experiments that belong together: cells made from one definition, which is kept as it was posted.
+
+    `key` is the same for every definition of the same cells, `cancelled` when it was last asked to end, if it has not
+    been asked to go on since.
+    """
+
+    __tablename__ = "sweep"
+    __table_args__ = (UniqueConstraint("key"), Index("ix_sweep_created_id", "created", "id"))
+
+    id: Mapped[str] = mapped_column(SweepId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200))
+    definition: Mapped[dict[str, Any]]
+    created: Mapped[float]
+    cancelled: Mapped[float | None]
+
+
+class SweepCell(Base):
+    """A place in a sweep: its coordinates, and the experiment that is there; none if that was deleted.
+
+    `key` is its spec's. An experiment can be in several sweeps; `made` where it was made for this one, and did not
+    stand on record before.
+    """
+
+    __tablename__ = "sweep_cell"
+    __table_args__ = (Index("ix_sweep_cell_experiment_id", "experiment_id"), Index("ix_sweep_cell_key", "key"))
+
+    sweep_id: Mapped[str] = mapped_column(ForeignKey("sweep.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(String(64))
+    experiment_id: Mapped[str | None] = mapped_column(ForeignKey("experiment.id", ondelete="SET NULL"))
+    made: Mapped[bool]
+    coordinates: Mapped[dict[str, Any]]
 
 
 class Event(Base):

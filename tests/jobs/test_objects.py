@@ -97,9 +97,9 @@ def test_what_belongs_to_no_row_is_swept_and_nothing_else(database: Database, se
     objects.put(f"{lease.experiment_id}/0123456789abcdef/H-0000000000", b"of a set that was replaced")
     objects.put("0123456789abcdef0123/0123456789abcdef/H-0000000000", b"of an experiment that was deleted")
     objects.put("somebody/elses", b"not ours")
-    assert len(collect(database, settings).objects) == 2
+    assert len(collect(database, settings)[0].objects) == 2
     assert len(names(settings)) == 2 * len(kept) + 1
-    assert collect(database, settings).objects == []
+    assert collect(database, settings)[0].objects == []
 
 
 def test_objects_that_are_gone_or_changed_are_a_sentence(database: Database, settings: Settings, lease: Lease) -> None:
