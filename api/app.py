@@ -20,7 +20,20 @@ from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.meters import Latencies, Meters
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, meters, plots, results, specs, stream, sweeps, vocabulary
+from api.routes import (
+    assets,
+    experiments,
+    exports,
+    features,
+    health,
+    meters,
+    plots,
+    results,
+    specs,
+    stream,
+    sweeps,
+    vocabulary,
+)
 from api.watching import Watch
 from api.web import asking, comparing, experiment, figures, files, listing
 from api.web import sweeps as sweep_pages
@@ -50,6 +63,8 @@ _ROUTERS = (
     experiments.router,
     specs.router,
     results.router,
+    features.router,
+    exports.router,
     stream.router,
     plots.router,
     sweeps.router,
@@ -94,7 +109,7 @@ def create(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    database = Database(settings.database_url)
+    database = Database.of(settings)
     watch = Watch(database, settings.stream_seconds)
     meters: Meters = app.state.meters
     meters.follow(database, settings)

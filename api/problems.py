@@ -16,9 +16,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ncmix import spec
+from ncmix.jobs.chunks import DamagedSetError
 from ncmix.jobs.cursors import CursorError
 from ncmix.jobs.following import FollowError
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
+from ncmix.jobs.objects import ObjectError
+from ncmix.jobs.parcel import RefusedFileError
+from ncmix.jobs.queries import UnknownSetError
+from ncmix.jobs.room import NoRoomError
+from ncmix.jobs.selecting import SelectionError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
 from ncmix.jobs.sweep_tables import AxisError
 from ncmix.jobs.sweeps import UnknownSweepError
@@ -256,6 +262,19 @@ def _unavailable(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(503, "unavailable", detail), {"Retry-After": "5"})
 
 
+def _store(request: Request, error: Exception) -> ProblemResponse:
+    _LOG.error("Features cannot be read: %s", error)
+    return answer(problem(503, "unavailable", str(error)), {"Retry-After": "5"})
+
+
+def _refused(request: Request, error: Exception) -> ProblemResponse:
+    return answer(problem(422, "invalid-file", str(error)))
+
+
+def _no_room(request: Request, error: Exception) -> ProblemResponse:
+    return answer(problem(507, "no-room", str(error)))
+
+
 def _internal(request: Request, error: Exception) -> ProblemResponse:
     # Starlette raises the error again behind this answer, so that the server's log has the traceback.
     detail = "This is a fault of the service, not of the request; its log has the details."
@@ -270,6 +289,9 @@ _HANDLERS: dict[type[Exception], Any] = {
     PlotError: _not_found,
     PlotOptionError: _option,
     AxisError: _option,
+    SelectionError: _option,
+    RefusedFileError: _refused,
+    UnknownSetError: _not_found,
     NotAllowedError: _conflict,
     SpecError: _spec_from_before,
     KeyReusedError: _reused,
@@ -281,5 +303,8 @@ _HANDLERS: dict[type[Exception], Any] = {
     OperationalError: _unavailable,
     InterfaceError: _unavailable,
     PoolTimeoutError: _unavailable,
+    DamagedSetError: _store,
+    ObjectError: _store,
+    NoRoomError: _no_room,
     Exception: _internal,
 }

@@ -8,6 +8,7 @@ from fastapi import Path as PathParameter
 
 from api import models, problems
 from api.context import Context, Service
+from api.downloads import matches
 from api.parameters import MOST_LINES, CompareOptions, ExperimentId, PlotOptions
 from api.pictures import entity_tag
 from api.routes.assets import plotly_address
@@ -143,12 +144,6 @@ def _known(name: str, kind: str) -> Format:
             return known
     detail = f"There is no format {kind!r} of a plot; there are {', '.join(FORMATS)}."
     raise problems.ProblemError(problems.problem(404, "not-found", detail))
-
-
-def matches(if_none_match: str, tag: str) -> bool:
-    """Whether the header If-None-Match names this tag."""
-    tags = {word.strip().removeprefix("W/") for word in if_none_match.split(",")}
-    return bool(tags & {tag, "*"})
 
 
 def _draw(service: Context, name: str, kind: Format, ids: Sequence[str], options: PlotOptions, root: str) -> bytes:

@@ -25,7 +25,7 @@ from api.sweep_models import (
     left_out,
 )
 from api.sweep_parameters import DeleteSweep, SubmitSweep, SweepId, SweepListing, SweepTableOptions
-from ncmix.jobs import checkpoints, estimates, lifecycle, progress, sweep_tables, sweeps, tables
+from ncmix.jobs import checkpoints, estimates, lifecycle, progress, room, sweep_tables, sweeps, tables
 from ncmix.jobs.sweep_tables import Statistic, Table
 from ncmix.jobs.sweeps import Filled
 from ncmix.spec import axes, written
@@ -57,7 +57,7 @@ _CSV = {
             "model": SweepSubmitted | SweepPlan,
             "headers": _LOCATION,
         },
-        **problems.responses(400, 409, 413, 415, 422, 503),
+        **problems.responses(400, 409, 413, 415, 422, 503, 507),
     },
     openapi_extra=SWEEP_IN_OPENAPI,
 )
@@ -167,6 +167,8 @@ def _fill(service: Context, once: Once, tasks: BackgroundTasks, work: Any) -> Re
 
     def reply(session: Session) -> Reply:
         filled: Filled = work(session)
+        if filled.made:
+            room.check(session, service.settings)
         tasks.add_task(service.hints.wake_all, [experiment.queue for experiment in filled.made])
         sweep, far = filled.sweep, progress.of(session, [filled.sweep.id])
         shown = SweepSubmitted.of(sweep, far[sweep.id], made=len(filled.made), shared=filled.shared)

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from api import problems
 from api.context import Context, Service
+from api.downloads import matches
 from api.parameters import CompareOptions
 from api.pictures import entity_tag
-from api.routes.plots import MOST_POINTS, described, matches, of_sweep
+from api.routes.plots import MOST_POINTS, described, of_sweep
 from ncmix import __version__
 from ncmix.jobs import queries
 from ncmix.plots import PLOTS, Picture, PlotError, PlotOptionError, figure

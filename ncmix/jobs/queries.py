@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session
 
+from ncmix.errors import NcmixError
 from ncmix.jobs import cursors, features
 from ncmix.jobs.database import now
 from ncmix.jobs.fencing import is_held
@@ -21,6 +22,10 @@ from ncmix.jobs.tables import (
     SweepCell,
 )
 from ncmix.results import ArraySet, MetricRow, Probe, Run
+
+
+class UnknownSetError(NcmixError, LookupError):
+    """No such array set was kept; the message is a sentence."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,22 @@ def feature_sets(session: Session, experiment_id: str) -> list[FeatureSet]:
     """The complete array sets of an experiment by epoch and name, without their arrays."""
     query = select(FeatureSet).where(FeatureSet.experiment_id == experiment_id, FeatureSet.state == "complete")
     return list(session.scalars(query.order_by(FeatureSet.epoch, FeatureSet.name)))
+
+
+def feature_set(session: Session, experiment_id: str, name: str, epoch: int | None) -> FeatureSet:
+    """One complete array set without its arrays; the last that was kept if no epoch is named.
+
+    Raises:
+        UnknownSetError: none of this name was kept, or not of this epoch.
+    """
+    named = [s for s in feature_sets(session, experiment_id) if s.name == name]
+    if found := [s for s in named if epoch in (None, s.epoch)]:
+        return found[-1]
+    if named:
+        epochs = ", ".join(str(s.epoch) for s in named)
+        raise UnknownSetError(f"The set {name!r} was not kept of epoch {epoch}; it was of {epochs}.")
+    known = ", ".join(sorted({s.name for s in feature_sets(session, experiment_id)})) or "none yet"
+    raise UnknownSetError(f"The experiment has no set {name!r}; there are {known}.")
 
 
 def array_set(session: Session, experiment_id: str, epoch: int, name: str) -> ArraySet | None:

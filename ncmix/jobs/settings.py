@@ -64,6 +64,9 @@ class Settings:
         max_attempts: how many times an experiment may die with its worker or its child.
         backoff_seconds: how long an experiment rests after its first such death; doubled after each further one.
         log_limit: how many bytes of an attempt's output are kept.
+        feature_store: where features lie: `sql`, or the address of a folder (file:///…) or a bucket (s3://…).
+        feature_quota: how many bytes all features together may take; None for as many as the disk has.
+        import_limit: how many bytes an imported file may have, and what is in it when unpacked.
         keep: how long what is kept.
         log_format: how API and workers log: `auto` is text on a terminal and JSON elsewhere.
     """
@@ -90,6 +93,9 @@ class Settings:
     max_attempts: int = 3
     backoff_seconds: float = 5.0
     log_limit: int = 16 * 2**20
+    feature_store: str = "sql"
+    feature_quota: int | None = None
+    import_limit: int = 2 * 2**30
     log_format: LogFormat = "auto"
     keep: Keep = Keep()
 
@@ -124,6 +130,11 @@ class Settings:
             max_attempts=_whole(environment, "NCMIX_MAX_ATTEMPTS", cls.max_attempts),
             backoff_seconds=_seconds(environment, "NCMIX_BACKOFF_SECONDS", cls.backoff_seconds),
             log_limit=_whole(environment, "NCMIX_LOG_LIMIT", cls.log_limit),
+            feature_store=_feature_store(environment),
+            feature_quota=_whole(environment, "NCMIX_FEATURE_QUOTA", 0)
+            if environment.get("NCMIX_FEATURE_QUOTA")
+            else None,
+            import_limit=_whole(environment, "NCMIX_IMPORT_LIMIT", cls.import_limit),
             log_format=_one_of(environment, "NCMIX_LOG_FORMAT", get_args(LogFormat), cls.log_format),
             keep=_keep(environment),
         )
@@ -187,6 +198,13 @@ def _broker_url(url: str | None) -> str:
             "filesystem://localhost//."
         )
     return url
+
+
+def _feature_store(environment: Mapping[str, str]) -> str:
+    url = environment.get("NCMIX_FEATURE_STORE") or "sql"
+    if url != "sql" and not re.fullmatch(r"file:///[^?#]+|s3://[a-z0-9][a-z0-9.-]+(/[^?#]*)?", url):
+        raise SettingsError(f"NCMIX_FEATURE_STORE is {url!r}; allowed are sql, file:///folder and s3://bucket/prefix.")
+    return url.rstrip("/")
 
 
 def _data(environment: Mapping[str, str], home: Path) -> DataHome:

@@ -46,6 +46,10 @@ class Lives:
             sets = _sets() if epoch in probed else ()
             recording.record(self.database, lease, Snapshot(epoch, _metrics(epoch), sets, seconds=2.0))
 
+    def keep(self, lease: Lease, epoch: int, *sets: ArraySet) -> None:
+        """The results of an epoch with these array sets."""
+        recording.record(self.database, lease, Snapshot(epoch, _metrics(epoch), sets, seconds=2.0))
+
     def log(self, lease: Lease, text: bytes) -> None:
         """Something its process printed."""
         with self.database.transaction() as session:
