@@ -17,19 +17,28 @@ from pydantic.json_schema import models_json_schema
 from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
-from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, vocabulary
+from api.gate import Gate
+from api.headers import Headers
+from api.routes import assets, docs, experiments, health, login, plots, results, vocabulary
 from ncmix import __version__
 from ncmix.jobs import duties
-from ncmix.jobs.database import Database
-from ncmix.jobs.queue import Hints
+from ncmix.jobs.heartbeat import Heartbeat
 from ncmix.jobs.settings import Settings
 from ncmix.plots import warm
 from ncmix.spec import Spec
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
-_ROUTERS = (experiments.router, results.router, plots.router, vocabulary.router, health.router, assets.router)
+_ROUTERS = (
+    experiments.router,
+    results.router,
+    plots.router,
+    vocabulary.router,
+    health.router,
+    login.router,
+    docs.router,
+    assets.router,
+)
 
 
 def create(settings: Settings) -> FastAPI:
@@ -40,15 +49,22 @@ def create(settings: Settings) -> FastAPI:
         description="Submit an experiment, follow it, and get its neural-collapse metrics as JSON, CSV and pictures.",
         version=__version__,
         lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
         generate_unique_id_function=_operation_id,
         responses=problems.responses(500),
         license_info={"name": "MIT", "identifier": "MIT"},
     )
     app.state.settings = settings
+    # Those that FastAPI itself has made.
+    addresses = list(app.routes)
     for router in _ROUTERS:
         app.include_router(router)
-    problems.install(app, [route for router in _ROUTERS for route in router.routes])
-    app.add_middleware(BodyLimit)
+    app.state.addresses = [*addresses, *(route for router in _ROUTERS for route in router.routes)]
+    problems.install(app, app.state.addresses)
+    # The last is the first that a request meets.
+    for middleware in (BodyLimit, Gate, Headers):
+        app.add_middleware(middleware)
     app.openapi = lambda: _openapi(app)
     return app
 
@@ -56,15 +72,17 @@ def create(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    context = Context(settings, Database(settings.database_url), Hints(settings), Pictures())
+    context = Context.of(settings)
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
     warming = asyncio.create_task(asyncio.to_thread(_warm))
+    heartbeat = Heartbeat(settings.heartbeat_dir, "api")
     name, stopping = f"{socket.gethostname()}:{os.getpid()}:api", threading.Event()
 
     def reap() -> None:
         # Also here: when every worker is dead, somebody has to say so.
         duties.reap(context.database, settings, name)
+        heartbeat.beat()
 
     reaping = duties.every(settings.reap_seconds, reap, stopping)
     try:

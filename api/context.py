@@ -1,10 +1,12 @@
-"""What every request may use: the settings, the record, the queue of hints, the drawn pictures."""
+"""What every request may use: the settings, the record, the queue of hints, the drawn pictures, who is who."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
+from api.guard import Guard
+from api.limiter import Limiter
 from api.pictures import Pictures
 from ncmix.jobs.database import Database
 from ncmix.jobs.queue import Hints
@@ -19,6 +21,14 @@ class Context:
     database: Database
     hints: Hints
     pictures: Pictures
+    guard: Guard
+    limiter: Limiter
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The parts that these settings describe."""
+        database = Database(settings.database_url)
+        return cls(settings, database, Hints(settings), Pictures(), Guard(database), Limiter(settings))
 
     def close(self) -> None:
         """Close every connection."""

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from api import headers
 from ncmix import spec
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
 from ncmix.jobs.queries import CursorError
@@ -204,16 +206,18 @@ def _sentence(detail: Mapping[str, Any]) -> str:
             return f"{detail['input']!r:.80} {text}."
 
 
-def _unavailable(request: Request, error: Exception) -> Response:
+def unavailable(request: HTTPConnection, error: Exception) -> Response:
+    """503: the record does not answer."""
     _LOG.error("The database did not answer a request: %s", error)
-    detail = "The database does not answer, or its schema is not there yet; try again, or see /readyz."
+    detail = "The database does not answer, or its schema is not there yet (python -m ncmix.jobs.migrate); try again."
     return answer(problem(503, "unavailable", detail), {"Retry-After": "5"})
 
 
 def _internal(request: Request, error: Exception) -> Response:
     # Starlette raises the error again behind this answer, so that the server's log has the traceback.
     detail = "This is a fault of the service, not of the request; its log has the details."
-    return answer(problem(500, "internal", detail))
+    # Beyond our own middleware: its headers have to be given here.
+    return answer(problem(500, "internal", detail), headers.ALWAYS)
 
 
 _HANDLERS: dict[type[Exception], Any] = {
@@ -229,8 +233,8 @@ _HANDLERS: dict[type[Exception], Any] = {
     CursorError: _cursor,
     RequestValidationError: _invalid,
     HTTPException: _http,
-    OperationalError: _unavailable,
-    InterfaceError: _unavailable,
-    PoolTimeoutError: _unavailable,
+    OperationalError: unavailable,
+    InterfaceError: unavailable,
+    PoolTimeoutError: unavailable,
     Exception: _internal,
 }

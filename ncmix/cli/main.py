@@ -8,6 +8,7 @@ from ncmix import __version__
 from ncmix.cli.demo import demo
 from ncmix.cli.extend import extend
 from ncmix.cli.jobs import jobs
+from ncmix.cli.keys import keys
 from ncmix.cli.measure import measure
 from ncmix.cli.plot import plot
 from ncmix.cli.presets import presets
@@ -32,5 +33,5 @@ def main() -> None:
     """Neural collapse under mixup: train, measure, plot, and serve experiments."""
 
 
-for _command in (train, extend, measure, plot, theory, serve, jobs, demo, presets, vocabulary):
+for _command in (train, extend, measure, plot, theory, serve, jobs, keys, demo, presets, vocabulary):
     main.add_command(_command)

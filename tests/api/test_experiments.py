@@ -63,7 +63,7 @@ def test_a_failed_one_runs_again_when_it_is_posted_again(client: TestClient, liv
 
 def test_a_submission_survives_a_broker_that_is_down(settings: Settings):
     deaf = replace(settings, broker_url="redis://127.0.0.1:1/0")
-    with TestClient(create(deaf)) as client:
+    with TestClient(create(deaf), base_url="http://localhost") as client:
         assert client.post(HERE, json=SPEC).status_code == 201
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["status"], ready.json()["broker"]) == (
