@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ncmix.jobs import duties, lifecycle, queries
 from ncmix.jobs.database import Database
+from ncmix.jobs.heartbeat import Heartbeat
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim
 from worker.child import Command, runner
@@ -31,6 +32,7 @@ class Slot:
         self._settings, self._place, self._queues, self._command = settings, place, queues, command
         self._database = Database(settings.database_url)
         self._stopping, self._busy = threading.Event(), threading.Lock()
+        self._heartbeat = Heartbeat(settings.heartbeat_dir, f"worker on {place}")
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def start(self) -> None:
@@ -64,6 +66,9 @@ class Slot:
     def reap(self) -> None:
         """Take experiments from workers that are dead."""
         duties.reap(self._database, self._settings, self.name)
+        # While an experiment runs its supervisor beats: this thread would not know if that one hung.
+        if not self._busy.locked():
+            self._heartbeat.beat()
 
     def poll(self) -> None:
         """Run what waits without a hint, if this slot is free. Asks no broker: that may be what is broken."""
@@ -75,8 +80,15 @@ class Slot:
             self.drain()
 
     def _run(self, claim: Claim) -> None:
-        environment = self._place.environment
-        Supervisor(claim, self._database, self._settings, self._stopping, self._command, environment).run()
+        Supervisor(
+            claim,
+            self._database,
+            self._settings,
+            self._stopping,
+            self._command,
+            self._place.environment,
+            self._heartbeat.beat,
+        ).run()
 
     def _claim(self) -> Claim | None:
         with self._database.transaction() as session:

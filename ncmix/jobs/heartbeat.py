@@ -1,14 +1,17 @@
 """A file that is touched for as long as its owner works: what a container's health check looks at.
 
-`python -m ncmix.jobs.heartbeat` ends with status 0 if in NCMIX_HEARTBEAT_DIR there are such files and all are fresh. It
-imports nothing that takes time: it runs every few seconds.
+`python -m ncmix.jobs.heartbeat [URL]` ends with status 0 if in NCMIX_HEARTBEAT_DIR there are such files and all are
+fresh, and if the address, when there is one, answers. It imports nothing that takes time: it runs every few seconds.
 """
 
 import os
 import re
 import sys
 import time
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
 # Four beats of a process that beats with its reaper.
 STALE_SECONDS = 60.0
@@ -42,14 +45,27 @@ def stale(folder: Path, seconds: float = STALE_SECONDS) -> list[str] | None:
     return [name for name, at in sorted(beats.items()) if time.time() - at > seconds] if beats else None
 
 
-def main() -> int:
+def main(words: Sequence[str] = sys.argv[1:]) -> int:
     """Say who has stopped; gives 1 if anybody has, or if nobody has begun."""
     late = stale(Path(os.environ.get("NCMIX_HEARTBEAT_DIR") or "/nowhere"))
     if late is None:
         sys.stdout.write("Nobody has given a sign of life yet.\n")
         return 1
-    sys.stdout.write("".join(f"No sign of life for {STALE_SECONDS:g} s: {name}\n" for name in late))
+    late += [url for url in words if not _answers(url)]
+    sys.stdout.write("".join(f"No sign of life: {name}\n" for name in late))
     return 1 if late else 0
+
+
+def _answers(url: str) -> bool:
+    address = urlsplit(url)
+    connection = HTTPConnection(address.hostname or "", address.port, timeout=3)
+    try:
+        connection.request("GET", address.path)
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 if __name__ == "__main__":
