@@ -60,7 +60,7 @@ def _survey(data: bytes) -> None:
     A few bytes could otherwise make Python set aside all memory, for text that never comes or for place 2³² of a memo.
     """
     for operation, argument, _ in pickletools.genops(data):
-        if operation.name in _PLACES and argument > len(data):
+        if operation.name in _PLACES and int(argument or 0) > len(data):
             raise UnpicklingError(f"The pickle wants to keep a value in place {argument}; it has {len(data)} bytes.")
 
 

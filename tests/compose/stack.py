@@ -84,8 +84,12 @@ class Stack:
         return client.experiment(experiment)
 
     def __enter__(self) -> Self:
-        self.timed("up", "up", "-d", "--wait")
-        self.key = self.first_key()
+        try:
+            self.timed("up", "up", "-d", "--wait")
+            self.key = self.first_key()
+        except BaseException:
+            self.__exit__(AssertionError)
+            raise
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

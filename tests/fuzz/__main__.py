@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import pickle
+import resource
 import sys
 import tempfile
 import time
@@ -40,6 +41,7 @@ from ncmix.spec.reading import read_yaml
 from ncmix.unpickle import loads
 
 _FORBIDDEN = {"os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "ctypes.dlopen", "socket.connect"}
+_MEMORY = 12 * 2**30
 _watching = False
 
 
@@ -175,6 +177,14 @@ def _unwatched() -> Iterator[None]:
     _watching = True
 
 
+_HOW = settings(
+    database=None,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
 KINDS = {"pickles": pickles, "pictures": pictures, "YAML": yamls, "checkpoints": checkpoints, "bodies": bodies}
 
 
@@ -189,7 +199,7 @@ def fuzz(kind: str, cases: int) -> Counter[str]:
     with tempfile.TemporaryDirectory(prefix="ncmix-fuzz-") as folder:
         valid, read = KINDS[kind](Path(folder))
 
-        @settings(max_examples=cases, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True)  # fmt: skip
+        @settings(_HOW, max_examples=cases)
         @given(st.one_of(changed(valid), changed(valid), changed(valid), st.binary(max_size=200)))
         def case(data: bytes) -> None:
             try:
@@ -211,15 +221,15 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--kind", choices=list(KINDS), action="append")
     arguments = parser.parse_args()
+    # A broken input that takes all memory shall end this and not the machine.
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     sys.addaudithook(_audit)
     print("| input | cases | read | refused by our own error | anything else | seconds |\n|---|---|---|---|---|---|")
     for kind in arguments.kind or KINDS:
         began = time.monotonic()
         told = fuzz(kind, arguments.cases)
-        print(
-            f"| {kind} | {told.total()} | {told['read']} | {told['refused']} | 0 | {time.monotonic() - began:.0f} |",
-            flush=True,
-        )
+        seconds = time.monotonic() - began
+        print(f"| {kind} | {told.total()} | {told['read']} | {told['refused']} | 0 | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
