@@ -94,6 +94,17 @@ def test_features_can_be_fetched(stack: Stack, client: Client):
     assert json.loads(body)["items"]
 
 
+def test_a_dump_brings_everything_back(stack: Stack, client: Client):
+    before = {experiment["id"]: experiment["state"] for experiment in client.experiments()}
+    # As docs/operations.md has it.
+    stack.compose("exec", "-T", "db", "sh", "-c", "pg_dump -U ncmix -Fc ncmix > /tmp/ncmix.dump")
+    stack.compose("stop", "api", "worker")
+    stack.compose("exec", "-T", "db", "sh", "-c", "dropdb -U ncmix ncmix && createdb -U ncmix ncmix")
+    stack.compose("exec", "-T", "db", "sh", "-c", "pg_restore -U ncmix -d ncmix /tmp/ncmix.dump")
+    stack.timed("up after a restore", "up", "-d", "--wait")
+    assert {experiment["id"]: experiment["state"] for experiment in client.experiments()} == before
+
+
 def test_a_killed_worker_comes_back_and_goes_on(stack: Stack, client: Client):
     experiment = client.submit({**LONG, "seed": 1})["id"]
     stack.wait_for_epoch(client, experiment, 10)
