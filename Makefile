@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 
 .PHONY: help
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The lock pins every package by hash; the stamp makes the install run once per lock. Bytecode is compiled here, once:
 # else the first import of torch in every process of a read-only or shared install takes seconds more.
@@ -36,7 +36,7 @@ check: install  ## format, lint, types, import contracts, Dockerfile, bandit
 
 .PHONY: test
 test: install  ## every test; starts the servers it needs from this machine's binaries
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-compose
 test-compose: install  ## build the images, start the stack on the CPU, and break it; needs a Docker engine
@@ -63,6 +63,7 @@ bench-packages: install  ## what bench-gpu needs beside torch, for a machine wit
 	@mkdir -p build
 	$(BIN)/uv pip freeze -q | grep -E '^(pydantic|pydantic-core|annotated-types|typing-inspection|typing-extensions)==' > build/bench-packages.txt
 	$(BIN)/uv pip install -q --target build/bench-packages --python-version 3.12 --python-platform x86_64-manylinux_2_28 --no-deps --only-binary :all: -r build/bench-packages.txt
+
 .PHONY: bench-metrics
 bench-metrics: install  ## what measuring costs; PEER=DIR adds a checkout of rhubarbwu/neural-collapse
 	$(BIN)/python -m benchmarks.metrics --imagenet $(if $(PEER),--peer $(PEER))
@@ -76,6 +77,10 @@ lock: install  ## resolve the newest versions into the hash-locked files
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --extra service -c requirements.lock pyproject.toml -o requirements-api.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --extra service --extra train -c requirements.lock pyproject.toml -o requirements-worker.lock
+
+.PHONY: bench-checkpoint
+bench-checkpoint: install  ## what a checkpoint of ResNet-18 costs beside an epoch of its training
+	$(BIN)/python -m benchmarks.checkpoint
 
 .PHONY: bench-plots
 bench-plots: install  ## milliseconds of a picture of 20 runs x 500 epochs, cold and from memory

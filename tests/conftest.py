@@ -19,43 +19,47 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # NCMIX_TEST_REQUIRE=redis,postgres turns a missing server into a failure.
 _REQUIRED = {word.strip() for word in os.environ.get("NCMIX_TEST_REQUIRE", "").split(",") if word.strip()}
-_LEFT_OUT = pytest.StashKey[dict[str, str]]()
+_LEFT_OUT = "left out: every test with"
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Whatever a developer's shell says of the service must not reach the tests."""
-    config.stash[_LEFT_OUT] = {}
     for name in [name for name in os.environ if name.startswith("NCMIX_") and not name.startswith("NCMIX_TEST_")]:
         del os.environ[name]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: tests of whole paths mostly wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for each thing that this machine lacks."""
-    for name, why in config.stash[_LEFT_OUT].items():
-        terminalreporter.write_line(f"left out: every test with {name}, because {why}", yellow=True)
+    whys = {report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())}
+    for why in sorted(why for why in whys if why.startswith(_LEFT_OUT)):
+        terminalreporter.write_line(why, yellow=True)
 
 
-def _started(config: pytest.Config, name: str, make: Callable[[], Server]) -> Server:
+def started(name: str, make: Callable[[], Server]) -> Server:
     try:
         return make()
     except MissingBinaryError as error:
         if name in _REQUIRED:
             pytest.fail(f"NCMIX_TEST_REQUIRE names {name}, but {error}")
-        config.stash[_LEFT_OUT][name] = str(error)
-        pytest.skip(f"{name}: {error}")
+        pytest.skip(f"{_LEFT_OUT} {name}, because {error}")
 
 
 @pytest.fixture(scope="session")
-def redis_server(request: pytest.FixtureRequest) -> Iterator[Redis]:
+def redis_server() -> Iterator[Redis]:
     """The session's Redis. A test that stops or freezes it starts one of its own."""
-    with _started(request.config, "redis", Redis) as server:
+    with started("redis", Redis) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+def postgres_server() -> Iterator[Postgres]:
     """The session's PostgreSQL, with our schema in the database `postgres`."""
-    with _started(request.config, "postgres", Postgres) as server:
+    with started("postgres", Postgres) as server:
         migrate(server.url)
         yield server
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import gpu, report, slots, training
+from benchmarks import checkpoint, gpu, report, slots, training
 from benchmarks.clock import interleaved, ratio
 from benchmarks.report import Table
 from benchmarks.subjects import Ours, Plain, pictures, spec
@@ -123,3 +123,12 @@ def test_a_table_needs_no_rich(monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "Speeds", "what   images/s", "ours   12,346", "none   –", "small  0.123", ""
     ]  # fmt: skip
+
+
+def test_a_checkpoint_has_a_size_and_a_price(monkeypatch, capsys):
+    command(monkeypatch, checkpoint.main, "--quick", "--device", "cpu", "--rounds", "2")
+    (table,) = read("checkpoint")["tables"]
+    assert [row[0] for row in table["rows"]] == ["sgd", "adam"]
+    assert all(n > 0 for n in numbers(table))
+    assert table["rows"][1][1] > 1.3 * table["rows"][0][1]  # two numbers beside each weight, not one
+    assert "A checkpoint" in capsys.readouterr().out

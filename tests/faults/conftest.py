@@ -6,22 +6,22 @@ from pathlib import Path
 import pytest
 
 from ncmix.jobs.migrate import migrate
-from tests.conftest import _started, environment_of
+from tests.conftest import environment_of, started
 from tests.faults.stage import Stage
 from tests.servers import Postgres, Redis
 
 
 @pytest.fixture(scope="module")
-def own_redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
+def own_redis() -> Iterator[Redis]:
     """A Redis of the module's own, to be stopped and frozen."""
-    with _started(request.config, "redis", Redis) as server:
+    with started("redis", Redis) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def own_postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+def own_postgres() -> Iterator[Postgres]:
     """A PostgreSQL of the module's own, to be stopped and frozen."""
-    with _started(request.config, "postgres", Postgres) as server:
+    with started("postgres", Postgres) as server:
         migrate(server.url)
         yield server
 

@@ -39,8 +39,8 @@ def test_slots_work_at_the_same_time_and_stop_together(fleet: Worker, sqlite_url
     database = Database(sqlite_url)
     both = [submit(database, toy(seed=seed, **ENDLESS)).id for seed in range(2)]
     wait_for(lambda: [get(database, e).state for e in both] == ["running"] * 2, "Both running", PATIENCE)
-    children = fleet.children()
-    assert len(children) == 2
+    # An experiment runs from its claim on; its child is there a little later.
+    children = wait_for(lambda: len(found := fleet.children()) == 2 and found, "Two children", PATIENCE)
     assert all(b"CUDA_VISIBLE_DEVICES=\0" in Path(f"/proc/{pid}/environ").read_bytes() for pid in children)
     assert fleet.stop() == 0
     assert [(get(database, e).state, get(database, e).attempt) for e in both] == [("queued", 0)] * 2

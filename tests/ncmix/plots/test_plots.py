@@ -277,28 +277,24 @@ CROWDED = "resnet18 cifar10 cross_entropy mixup seed 0 " * 4
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_no_text_is_cut_off_or_lies_on_another(name, count):
     figure = draw(PLOTS[name].describe([synthetic.run(f"{CROWDED} {i}", epochs=12) for i in range(count)], Options()))
-    boxes = text_boxes(figure)
-    for text, box in boxes:
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= figure.bbox.width, text
-        assert box.y1 <= figure.bbox.height, text
-    touching = [
-        (a, b)
-        for i, (a, box) in enumerate(boxes)
-        for b, other in boxes[:i]
-        if box.padded(-1).overlaps(other.padded(-1))
-    ]
-    assert not touching
+    texts, box_N4 = text_boxes(figure)
+    left_N, bottom_N, right_N, top_N = box_N4.T
+    whole_N = (left_N >= 0) & (bottom_N >= 0) & (right_N <= figure.bbox.width) & (top_N <= figure.bbox.height)
+    assert not [text for text, whole in zip(texts, whole_N, strict=True) if not whole]
+    # Neighbours may share a pixel at each side.
+    apart_NN = (right_N[:, None] - 1 < left_N + 1) | (top_N[:, None] - 1 < bottom_N + 1)
+    touching_NN = np.triu(~(apart_NN | apart_NN.T), k=1)
+    assert not [(texts[a], texts[b]) for a, b in np.argwhere(touching_NN)]
 
 
-def text_boxes(figure: Figure) -> list[tuple]:
+def text_boxes(figure: Figure) -> tuple[list[str], np.ndarray]:
+    """What can be read in a figure, and where: left, bottom, right and top of each in pixels."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
     shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
     inside = [t for t in shown if not outside_its_axis(t)]
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in inside]
+    return [text.get_text() for text in inside], np.array([text.get_window_extent(renderer).extents for text in inside])
 
 
 def outside_its_axis(text: Text) -> bool:
