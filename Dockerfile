@@ -27,19 +27,23 @@ COPY pyproject.toml README.md LICENSE ./
 COPY ncmix ncmix
 COPY api api
 COPY worker worker
+# What uv notes of its own holds the time, and is of use to nobody here.
 RUN hatchling build -t wheel -d /wheels \
-    && uv pip install --no-deps --no-index --target /opt/package /wheels/*.whl
+    && uv pip install --no-deps --no-index --target /opt/package /wheels/*.whl \
+    && rm /opt/package/*.dist-info/uv_cache.json \
+    && sed -i '/uv_cache.json/d' /opt/package/*.dist-info/RECORD
 
 FROM build AS build-api
 COPY requirements-api.lock .
 # Of plotly the service sends the script to browsers, and imports nothing; of pyarrow it uses neither the RPC server nor
-# the headers; tests of packages are of no use here.
+# S3 nor the headers; tests of packages are of no use here.
 RUN --mount=type=cache,target=/root/.cache/uv uv pip sync --require-hashes requirements-api.lock \
     && site=$(echo /opt/ncmix/lib/python3*/site-packages) \
     && find "$site/plotly" -mindepth 1 -maxdepth 1 ! -name package_data -exec rm -r {} + \
     && find "$site/plotly/package_data" -type f ! -name plotly.min.js -delete \
-    && rm -r "$site"/pyarrow/include "$site"/pyarrow/*flight* "$site"/pyarrow/*substrait* \
-    && find "$site" -type d -name tests -prune -exec rm -r {} +
+    && rm -r "$site"/pyarrow/include "$site"/pyarrow/*flight* "$site"/pyarrow/*s3* \
+    && find "$site" -type d -name tests -prune -exec rm -r {} + \
+    && /opt/ncmix/bin/python -B -c "import matplotlib.pyplot, numpy.random, pyarrow.parquet, sqlalchemy.orm"
 
 FROM build AS build-worker
 COPY requirements-worker.lock .

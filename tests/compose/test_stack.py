@@ -74,6 +74,13 @@ def test_nothing_runs_as_root_or_can_write_to_its_image(stack: Stack):
         assert said.split()[-1] == "0" * 16
 
 
+def test_the_command_is_there_whole(stack: Stack):
+    for service in ("api", "worker"):
+        assert stack.compose("exec", "-T", service, "ncmix", "--version").startswith("ncmix ")
+        presets = stack.compose("exec", "-T", service, "ncmix", "presets")
+        assert "digits-mixup" in presets
+
+
 def test_from_curl_to_picture(stack: Stack):
     posted = stack.json("/api/v1/presets/digits-mixup?scale=small", "-X", "POST")["items"]
     for experiment in posted:
