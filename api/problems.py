@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from api import headers
 from ncmix import spec
 from ncmix.jobs.chunks import DamagedSetError
 from ncmix.jobs.cursors import CursorError
@@ -256,9 +258,10 @@ def _sentence(detail: Mapping[str, Any]) -> str:
             return f"{detail['input']!r:.80} {text}."
 
 
-def _unavailable(request: Request, error: Exception) -> ProblemResponse:
+def unavailable(request: HTTPConnection, error: Exception) -> ProblemResponse:
+    """503: the record does not answer."""
     _LOG.error("The database did not answer a request: %s", error)
-    detail = "The database does not answer, or its schema is not there yet; try again, or see /readyz."
+    detail = "The database does not answer, or its schema is not there yet (python -m ncmix.jobs.migrate); try again."
     return answer(problem(503, "unavailable", detail), {"Retry-After": "5"})
 
 
@@ -278,7 +281,8 @@ def _no_room(request: Request, error: Exception) -> ProblemResponse:
 def _internal(request: Request, error: Exception) -> ProblemResponse:
     # Starlette raises the error again behind this answer, so that the server's log has the traceback.
     detail = "This is a fault of the service, not of the request; its log has the details."
-    return answer(problem(500, "internal", detail))
+    # Beyond our own middleware: its headers have to be given here.
+    return answer(problem(500, "internal", detail), headers.ALWAYS)
 
 
 _HANDLERS: dict[type[Exception], Any] = {
@@ -300,9 +304,9 @@ _HANDLERS: dict[type[Exception], Any] = {
     FollowError: _place,
     RequestValidationError: _invalid,
     HTTPException: _http,
-    OperationalError: _unavailable,
-    InterfaceError: _unavailable,
-    PoolTimeoutError: _unavailable,
+    OperationalError: unavailable,
+    InterfaceError: unavailable,
+    PoolTimeoutError: unavailable,
     DamagedSetError: _store,
     ObjectError: _store,
     NoRoomError: _no_room,

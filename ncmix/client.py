@@ -1,5 +1,6 @@
 """Talks to the service over HTTP: submit, follow, cancel, fetch; every answer is plain JSON values or bytes."""
 
+import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any, Self
 
 import httpx2
 
+from ncmix.confidential import secret
 from ncmix.errors import NcmixError
 from ncmix.spec import Spec, Sweep
 
@@ -29,9 +31,20 @@ class ApiError(NcmixError):
 class Client:
     """A connection to a service at `url`, such as http://127.0.0.1:8000."""
 
-    def __init__(self, url: str, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, timeout: float = 30.0, key: str | None = None) -> None:
+        """
+        Args:
+            url: where the service is.
+            timeout: how many seconds an answer may take.
+            key: an API key, where one is asked for; else NCMIX_API_KEY, or the file that NCMIX_API_KEY_FILE names.
+
+        Raises:
+            SecretError: there is a key that cannot be read.
+        """
         self.url = url.rstrip("/")
-        self._http = httpx2.Client(base_url=f"{self.url}/api/v1", timeout=timeout)
+        key = key or secret(os.environ, "NCMIX_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx2.Client(base_url=f"{self.url}/api/v1", timeout=timeout, headers=headers)
 
     def __enter__(self) -> Self:
         return self

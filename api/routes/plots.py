@@ -9,6 +9,7 @@ from fastapi import Path as PathParameter
 from api import models, problems
 from api.context import Context, Service
 from api.downloads import matches
+from api.headers import policy_of
 from api.parameters import MOST_LINES, CompareOptions, ExperimentId, PlotOptions
 from api.pictures import entity_tag
 from api.routes.assets import plotly_address
@@ -132,6 +133,8 @@ def _answer(
         return Response(status_code=304, headers=headers)
     root = request.scope.get("root_path", "")
     file = service.pictures.get(tag, lambda: _draw(service, name, asked, ids, options, root))
+    if kind == "html":
+        headers["Content-Security-Policy"] = policy_of(file)
     return Response(file, media_type=MEDIA_TYPES[kind], headers=headers)
 
 

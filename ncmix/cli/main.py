@@ -9,6 +9,7 @@ from ncmix.cli.demo import demo
 from ncmix.cli.exchange import export, import_
 from ncmix.cli.extend import extend
 from ncmix.cli.jobs import gc, jobs
+from ncmix.cli.keys import keys
 from ncmix.cli.measure import measure
 from ncmix.cli.plot import plot
 from ncmix.cli.presets import presets
@@ -35,6 +36,6 @@ def main() -> None:
 
 
 for _command in (
-    *(train, extend, measure, plot, theory, serve, sweep, jobs, gc, demo, presets, vocabulary, export, import_),
+    *(train, extend, measure, plot, theory, serve, sweep, jobs, gc, keys, demo, presets, vocabulary, export, import_),
 ):
     main.add_command(_command)

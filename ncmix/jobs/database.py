@@ -150,6 +150,7 @@ def create(url: str, *, binary: bool = False) -> Engine:
             pool_size=10,
             max_overflow=40,
             pool_pre_ping=True,
+            hide_parameters=True,  # in errors, which are logged
             # A server that is gone without a word must be noticed before a lease ends.
             connect_args={
                 "connect_timeout": 5,
@@ -160,7 +161,7 @@ def create(url: str, *, binary: bool = False) -> Engine:
         )
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address, pool_size=10, max_overflow=40)
+    engine = create_engine(address, pool_size=10, max_overflow=40, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from ncmix.jobs.scopes import SCOPES, Scope
 from ncmix.jobs.states import STATES, State
 
 ExperimentId = String(20)
@@ -297,3 +298,23 @@ class Duty(Base):
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     holder: Mapped[str] = mapped_column(String(200))
     until: Mapped[float]
+
+
+class ApiKey(Base):
+    """Who may use the service, and for what. The secret itself is nowhere: `digest` is its Argon2id hash.
+
+    `expires` and `revoked` end it, whichever comes first; a row stays for as long as anybody may ask whose key it was.
+    `used` is when it was last seen, to a minute.
+    """
+
+    __tablename__ = "api_key"
+    __table_args__ = (CheckConstraint(f"scope IN ({', '.join(map(repr, SCOPES))})", name="scope"),)
+
+    id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    scope: Mapped[Scope] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(String(200))
+    created: Mapped[float]
+    expires: Mapped[float | None]
+    used: Mapped[float | None]
+    revoked: Mapped[float | None]
