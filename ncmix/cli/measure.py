@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from ncmix.cli.display import number, out
 from ncmix.errors import NcmixError
 from ncmix.glossary import METRICS
 from ncmix.results import Metric, MetricSplit
 from ncmix.spec import VOCABULARY
+from ncmix.terminal import number, out
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from ncmix.cli.display import out
 from ncmix.plots import FORMATS, PLOTS, THEMES, Format, Options, Size, Theme, render
 from ncmix.rundir import read
+from ncmix.terminal import out
 
 
 class Numbers(click.ParamType):
