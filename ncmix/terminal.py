@@ -6,11 +6,17 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
 
 from ncmix.results import Snapshot, Tick
 
 out = Console()
+# How states look; the others are plain.
+STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+# In terminals of so many columns there is room for more numbers.
+_ROOMY = 110
 
 
 def number(value: float | None) -> str:
@@ -20,9 +26,21 @@ def number(value: float | None) -> str:
 
 def bars(console: Console = out) -> Progress:
     """Room for bars, one below the other."""
-    columns = (TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.fields[numbers]}"))
-    times = (TextColumn("[dim]{task.fields[left]}"), TimeRemainingColumn(compact=True))
-    return Progress(*columns, *times, console=console, expand=True)
+    title = TextColumn("{task.description}", table_column=Column(ratio=2, no_wrap=True, overflow="ellipsis"))
+    bar = BarColumn(None, table_column=Column(ratio=1, min_width=6))
+    numbers = TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=True))
+    return Progress(title, bar, numbers, _Left(compact=True, table_column=Column(no_wrap=True)), console=console,
+                    expand=True)  # fmt: skip
+
+
+class _Left(TimeRemainingColumn):
+    """The time that is left, or a word in its place."""
+
+    def render(self, task: Task) -> Text:
+        word = task.fields["word"]
+        return (
+            Text(word, style=STYLES.get(word, "")) if word else Text("eta ", style="dim").append(super().render(task))
+        )
 
 
 class Bar:
@@ -44,7 +62,7 @@ class Bar:
         self.quarters = 0
         self.progress = within or bars(console)
         self._own = within is None and console.is_terminal
-        self.task = self.progress.add_task(escape(title), total=total, numbers=self._numbers(0), left="eta")
+        self.task = self.progress.add_task(escape(title), total=total, numbers=self._numbers(0), word="")
         if self._own:
             self.progress.start()
 
@@ -83,8 +101,8 @@ class Bar:
             self._line(count)
 
     def say(self, word: str) -> None:
-        """Show a word in the place of the time that is left, such as the state of what does not run."""
-        self.progress.update(self.task, left=word)
+        """Show a word in the place of the time that is left, such as the state of what does not run; "" for the time."""
+        self.progress.update(self.task, word=word)
 
     def _move(self, count: int, done: float, values: Mapping[str, float | None]) -> None:
         self.shown.update(values)
@@ -96,6 +114,9 @@ class Bar:
 
     def _numbers(self, count: int) -> str:
         labels = {"loss": "running loss", "acc": "running accuracy", "NC1": "train nc1"}
-        known = {label: name for label, name in labels.items() if self.unit == "epoch"}
+        narrow = self.console.is_terminal and self.console.width < _ROOMY
+        known = {
+            label: name for label, name in labels.items() if self.unit == "epoch" and not (narrow and label != "NC1")
+        }
         values = [f"{label} {number(self.shown.get(name)):<8}" for label, name in known.items()]
         return "  ".join([f"{self.unit} {count:>{len(str(self.total))}}/{self.total}", *values])

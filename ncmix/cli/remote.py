@@ -15,10 +15,9 @@ from rich.markup import escape
 from ncmix.client import ApiError, Client, Experiment, MissingError
 from ncmix.client.transport import DEFAULT_URL
 from ncmix.errors import NcmixError
-from ncmix.terminal import out
+from ncmix.terminal import STYLES, out
 
 REFUSED = 3
-STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 _COMPLETIONS = 50
 
 url_option = click.option(

@@ -10,8 +10,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from ncmix.cli.display import final_table, run_of
-from ncmix.cli.remote import STYLES, document, each, experiments, print_json, print_one, remote
+from ncmix.cli.display import final_table, final_tables, run_of
+from ncmix.cli.remote import document, each, experiments, print_json, print_one, remote, state
 from ncmix.cli.words import duration
 from ncmix.client import Client, Experiment
 from ncmix.plots import FORMATS, PLOTS
@@ -52,15 +52,14 @@ def ls(client: Client, most: int, everything: bool, as_json: bool, **filters: st
 
 def _listed(shown: list[Experiment]) -> Table:
     roomy = not out.is_terminal or out.width >= 110
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, expand=out.is_terminal)
     for name in ("id", "state", *(("train NC1", "test acc") if roomy else ()), "epochs", "age"):
         table.add_column(name, no_wrap=True, justify="left" if name in ("id", "state") else "right")
-    table.add_column("title", overflow="ellipsis", no_wrap=True)
+    table.add_column("title", overflow="ellipsis", no_wrap=True, ratio=1 if out.is_terminal else None)
     for e in shown:
         numbers = [number(e.latest[s][n]) if n in e.latest.get(s, {}) else "" for s, n in _NUMBERS] if roomy else []
         words = [f"{e.epoch}/{e.epochs}", duration((datetime.now(UTC) - e.created_at).total_seconds())]
-        table.add_row(e.id, f"[{STYLES.get(e.state, '')}]{e.state}" if e.state in STYLES else e.state, *numbers, *words,
-                      escape(e.title))  # fmt: skip
+        table.add_row(e.id, state(e.state), *numbers, *words, escape(e.title))
     return table
 
 
@@ -139,5 +138,5 @@ def compare(
     elif file:
         out.print(f"Written to [bold]{escape(str(file))}[/].", highlight=False, soft_wrap=True)
     else:
-        table = final_table([run_of(experiment) for experiment in found.items])
-        out.print(table, width=None if out.is_terminal else _WIDE)
+        for table in final_tables([run_of(experiment) for experiment in found.items]):
+            out.print(table)

@@ -40,10 +40,10 @@ def watched(
         Exit: 130 if interrupted; they go on.
     """
     last = {experiment.id: experiment for experiment in named}
-    shown = {} if as_json else {e.id: Bar(e.title, e.epochs, within=room) for room in [bars()] for e in last.values()}
-    room = next((bar.progress for bar in shown.values() if out.is_terminal), None)
+    room = bars()
+    shown = {e.id: Bar(e.title, e.epochs, within=room) for e in named}
     try:
-        if room:
+        if out.is_terminal and not as_json:
             room.start()
         for now in client.follow(last.values(), patience=patience):
             last[now.id] = now
@@ -55,15 +55,14 @@ def watched(
         click.echo("Nobody watches any more; the experiments go on.", err=True)
         raise Exit(INTERRUPTED) from None
     finally:
-        if room:
-            room.stop()
+        room.stop()
     return list(last.values())
 
 
 def _show(bar: Bar, now: Experiment) -> None:
     bar.show(now.epoch, now.progress * now.epochs, now.latest)
-    bar.say("eta" if now.state == "running" else now.state)
-    if now.ended:
+    bar.say("" if now.state == "running" else now.state)
+    if now.ended and not (now.succeeded and out.is_terminal):
         print_one(now)
         if now.reason and not now.succeeded:
             out.print(f"  {escape(now.reason.message)}", highlight=False, soft_wrap=True)

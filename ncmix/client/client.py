@@ -1,5 +1,6 @@
 """The client: submits to a service and finds what is there."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from ncmix.spec import Spec
 from ncmix.spec import Sweep as SweepDefinition
 
 _ID_LENGTH = 20
+_HEXADECIMAL = re.compile(r"[0-9a-f]+")
 _SHOWN = 5
 
 
@@ -68,7 +70,8 @@ class Client:
         """
         if len(word) >= _ID_LENGTH:
             return self._experiment(self._transport.get(f"/experiments/{word}").json())
-        page = self._transport.get("/experiments", {"id": word, "limit": _SHOWN + 1}).json()["items"]
+        known = {"id": word, "limit": _SHOWN + 1}
+        page = self._transport.get("/experiments", known).json()["items"] if _HEXADECIMAL.fullmatch(word) else []
         return self._experiment(_only("experiment", word, page))
 
     def experiments(self, **filters: str) -> Iterator[Experiment]:
@@ -144,5 +147,5 @@ def _only(what: str, word: str, found: Sequence[Json]) -> Json:
         raise MissingError(f"There is no {what} whose id begins or ends with {word!r}.")
     if len(found) > 1:
         ids = [each["id"] for each in found[:_SHOWN]]
-        raise MissingError(f"{word!r} is the beginning or the end of several ids: {', '.join(ids)}, …")
+        raise MissingError(f"{word!r} is the beginning or the end of several ids: {', '.join(ids)}.")
     return found[0]
