@@ -17,6 +17,12 @@ out = Console()
 STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 # In terminals of so many columns there is room for more numbers.
 _ROOMY = 110
+_FILE_WIDTH = 200
+
+
+def roomy() -> Console:
+    """The terminal; where the output is none, one so wide that nothing is cut off."""
+    return out if out.is_terminal else Console(width=_FILE_WIDTH)
 
 
 def number(value: float | None) -> str:
@@ -38,9 +44,9 @@ class _Left(TimeRemainingColumn):
 
     def render(self, task: Task) -> Text:
         word = task.fields["word"]
-        return (
-            Text(word, style=STYLES.get(word, "")) if word else Text("eta ", style="dim").append(super().render(task))
-        )
+        if word:
+            return Text(word, style=STYLES.get(word, ""))
+        return Text("eta ", style="dim").append(super().render(task))
 
 
 class Bar:
@@ -101,7 +107,7 @@ class Bar:
             self._line(count)
 
     def say(self, word: str) -> None:
-        """Show a word in the place of the time that is left, such as the state of what does not run; "" for the time."""
+        """Show a word in the place of the time that is left, such as the state of what does not run."""
         self.progress.update(self.task, word=word)
 
     def _move(self, count: int, done: float, values: Mapping[str, float | None]) -> None:
@@ -115,8 +121,6 @@ class Bar:
     def _numbers(self, count: int) -> str:
         labels = {"loss": "running loss", "acc": "running accuracy", "NC1": "train nc1"}
         narrow = self.console.is_terminal and self.console.width < _ROOMY
-        known = {
-            label: name for label, name in labels.items() if self.unit == "epoch" and not (narrow and label != "NC1")
-        }
-        values = [f"{label} {number(self.shown.get(name)):<8}" for label, name in known.items()]
+        told = [] if self.unit != "epoch" else ["NC1"] if narrow else list(labels)
+        values = [f"{label} {number(self.shown.get(labels[label])):<8}" for label in told]
         return "  ".join([f"{self.unit} {count:>{len(str(self.total))}}/{self.total}", *values])

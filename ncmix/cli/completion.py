@@ -11,8 +11,8 @@ def completion(context: click.Context, shell: str) -> None:
     """Print the script with which a shell completes `ncmix`.
 
     \b
-      eval "$(ncmix completion bash)"                                  in ~/.bashrc
-      eval "$(ncmix completion zsh)"                                   in ~/.zshrc
+      eval "$(ncmix completion bash)"      # in ~/.bashrc
+      eval "$(ncmix completion zsh)"       # in ~/.zshrc
       ncmix completion fish > ~/.config/fish/completions/ncmix.fish
     """  # fmt: skip
     made = get_completion_class(shell)

@@ -35,7 +35,7 @@ _RUN_WIDTH = 19
 def final_table(runs: Sequence[Run]) -> Table:
     """The last metrics of runs side by side, train and test, and what they mean where there is room for it."""
     explained = len(runs) == 1 and out.width >= 100
-    room = 40 if len(runs) == 1 else _RUN_WIDTH
+    room = 28 if len(runs) == 1 else _RUN_WIDTH
     table = Table(title="Neural collapse at the last measured epoch", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("metric", no_wrap=True, vertical="bottom")
     for run in runs:

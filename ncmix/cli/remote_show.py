@@ -17,11 +17,9 @@ from ncmix.client import Client, Experiment
 from ncmix.plots import FORMATS, PLOTS
 from ncmix.spec import VOCABULARY
 from ncmix.spec.short import shortened
-from ncmix.terminal import number, out
+from ncmix.terminal import number, out, roomy
 
 _STATES = ("queued", "running", "cancelling", "pausing", "paused", "succeeded", "failed", "cancelled")
-# Where nobody looks at a terminal nothing is cut off.
-_WIDE = 200
 
 
 @click.command()
@@ -45,19 +43,19 @@ def ls(client: Client, most: int, everything: bool, as_json: bool, **filters: st
     if as_json:
         print_json({"items": [experiment.answer for experiment in shown]})
         return
-    out.print(_listed(shown), width=None if out.is_terminal else _WIDE)
+    roomy().print(_listed(shown))
     if len(found) > len(shown):
         out.print(f"[dim]These are the newest {most}; -n or --all shows more.[/]", highlight=False)
 
 
 def _listed(shown: list[Experiment]) -> Table:
-    roomy = not out.is_terminal or out.width >= 110
+    spacious = roomy().width >= 110
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, expand=out.is_terminal)
-    for name in ("id", "state", *(("train NC1", "test acc") if roomy else ()), "epochs", "age"):
+    for name in ("id", "state", *(("train NC1", "test acc") if spacious else ()), "epochs", "age"):
         table.add_column(name, no_wrap=True, justify="left" if name in ("id", "state") else "right")
     table.add_column("title", overflow="ellipsis", no_wrap=True, ratio=1 if out.is_terminal else None)
     for e in shown:
-        numbers = [number(e.latest[s][n]) if n in e.latest.get(s, {}) else "" for s, n in _NUMBERS] if roomy else []
+        numbers = [number(e.latest[s][n]) if n in e.latest.get(s, {}) else "" for s, n in _NUMBERS] if spacious else []
         words = [f"{e.epoch}/{e.epochs}", duration((datetime.now(UTC) - e.created_at).total_seconds())]
         table.add_row(e.id, state(e.state), *numbers, *words, escape(e.title))
     return table

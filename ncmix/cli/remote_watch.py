@@ -1,6 +1,7 @@
 """`ncmix watch` and `ncmix log`: experiments of a service as they go, to their end, which is the command's own."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import click
 from click.exceptions import Exit
@@ -40,11 +41,11 @@ def watched(
         Exit: 130 if interrupted; they go on.
     """
     last = {experiment.id: experiment for experiment in named}
-    room = bars()
+    room, stack = bars(), ExitStack()
     shown = {e.id: Bar(e.title, e.epochs, within=room) for e in named}
     try:
         if out.is_terminal and not as_json:
-            room.start()
+            stack.enter_context(room)
         for now in client.follow(last.values(), patience=patience):
             last[now.id] = now
             if as_json:
@@ -55,7 +56,7 @@ def watched(
         click.echo("Nobody watches any more; the experiments go on.", err=True)
         raise Exit(INTERRUPTED) from None
     finally:
-        room.stop()
+        stack.close()
     return list(last.values())
 
 

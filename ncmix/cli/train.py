@@ -21,18 +21,19 @@ def train(context: click.Context, run: int, out: Path | None, resume: Path | Non
 
     \b
     The folder gets
-      metrics.csv       epoch, split, name, value: one row a number, written as it is measured
+      metrics.csv       epoch, split, name, value, written as it is measured
       metrics.parquet   the same
       arrays/*.npz      features and classifier, the geometry probe
-      checkpoints/*.pt  weights, optimizer, generators: `ncmix train --resume`, `ncmix extend`, `torch.load`
+      checkpoints/*.pt  weights, optimizer, generators: for --resume, `ncmix
+                        extend` and `torch.load`
       manifest.json     spec, versions, device, seed
-      run.pkl           all of it in NumPy arrays and builtins, for `ncmix plot` and for any notebook
+      run.pkl           all of it in NumPy arrays and builtins, for any notebook
 
     \b
     Examples
       ncmix train --dataset digits --model mlp --epochs 50 --mix mixup --alpha 1
-      ncmix train --dataset cifar10 --model resnet18 --loss cross_entropy --epochs 500
-      ncmix train --spec study.yaml --set optimizer.lr=0.1 --measure 0,1,5,20 --out runs/first
+      ncmix train --dataset cifar10 --model resnet18 --epochs 500
+      ncmix train --spec study.yaml --set optimizer.lr=0.1 --out runs/first
       ncmix train --resume runs/first
     """  # fmt: skip
     from ncmix.cli import training

@@ -89,8 +89,8 @@ def states(transport: Transport, experiment: str, patience: float = PATIENCE_SEC
             elif message.kind == "end" and message.data["state"] == "deleted":
                 raise ApiError(404, {"detail": f"Experiment {experiment} was deleted while it was followed."})
     except ApiError as error:
-        if error.status == 404:
-            raise
+        if error.status == 404 or rest(1, error) is not None:
+            raise  # It is gone, or the service is.
         yield from _polled(transport, experiment, patience)
 
 
