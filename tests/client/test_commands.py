@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from ncmix.cli.main import COMMANDS
+from ncmix.cli.main import COMMANDS, main
 from ncmix.client import Client
 from tests.client.service import whole_service
 from tests.servers import Api, wait_for
@@ -49,11 +50,10 @@ def environment(api: Api) -> dict[str, str]:
 
 
 def ncmix(api: Api, *words: object, status: int = 0) -> str:
-    """What a command prints, which must end with `status`; of one that fails what it says on stderr."""
-    command = [*NCMIX, *map(str, words)]
-    ran = subprocess.run(command, env=environment(api), capture_output=True, text=True, check=False, timeout=PATIENCE)
-    assert ran.returncode == status, (words, ran.stdout, ran.stderr)
-    return ran.stderr if status in (2, 3, 4) and not ran.stdout else ran.stdout
+    """What a command prints, which must end with `status`; of one that prints nothing what it says on stderr."""
+    ran = CliRunner().invoke(main, [str(word) for word in words], env=environment(api), catch_exceptions=False)
+    assert ran.exit_code == status, (words, ran.output)
+    return ran.stdout or ran.stderr
 
 
 def documents(text: str) -> list[Any]:
@@ -162,10 +162,8 @@ def test_compare_is_a_table_or_a_picture(api: Api, client: Client, done: str, tm
 
 def test_several_are_steered_at_once_and_one_that_cannot_be_leaves_the_others(api: Api, client: Client, done: str):
     ids = [client.submit(toy(seed=seed, name="epoch=0.1", epochs=10_000)).id for seed in (207, 208)]
-    said = subprocess.run(
-        [*NCMIX, "pause", *ids, done, "--json"], env=environment(api), capture_output=True, text=True, check=False
-    )
-    assert (said.returncode, f"{done}: The service refused (409)" in said.stderr) == (3, True)
+    said = CliRunner().invoke(main, ["pause", *ids, done, "--json"], env=environment(api))
+    assert (said.exit_code, f"{done}: The service refused (409)" in said.stderr) == (3, True)
     assert {e["state"] for e in json.loads(said.stdout)["items"]} <= {"pausing", "paused"}
     for each in ids:
         wait_for(lambda each=each: client.experiment(each).state == "paused", "A pause", PATIENCE, every=0.05)
