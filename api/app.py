@@ -20,7 +20,7 @@ from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.meters import Latencies, Meters
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, meters, plots, results, stream, vocabulary
+from api.routes import assets, experiments, health, meters, plots, results, stream, sweeps, vocabulary
 from api.watching import Watch
 from ncmix import __version__
 from ncmix.jobs import duties
@@ -28,13 +28,14 @@ from ncmix.jobs.database import Database
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings
 from ncmix.plots import warm
-from ncmix.spec import Spec
+from ncmix.spec import Spec, Sweep
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
 # What no signature names.
 _DESCRIBED: tuple[type[BaseModel], ...] = (
     Spec,
+    Sweep,
     Extension,
     problems.Problem,
     models.PlotData,
@@ -47,6 +48,7 @@ _ROUTERS = (
     results.router,
     stream.router,
     plots.router,
+    sweeps.router,
     vocabulary.router,
     health.router,
     meters.router,

@@ -1,6 +1,7 @@
 """What clients send: at most a mebibyte of JSON, and from it a spec or every reason why it is none."""
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
-from ncmix.spec import Spec
+from ncmix.spec import Expansion, Spec, Sweep, SweepError, expand, parse_sweep
 from ncmix.spec import problems as problems_of
 
 LIMIT = 2**20
@@ -98,6 +99,27 @@ async def _extension(request: Request) -> Extension:
 
 PostedExtension = Annotated[Extension, Depends(_extension)]
 
+
+@dataclass(frozen=True)
+class Expanded:
+    """A sweep and the cells it makes."""
+
+    definition: Sweep
+    expansion: Expansion
+
+
+def _sweep(data: Annotated[Any, Depends(_json)]) -> Expanded:
+    # Not in the event loop, as others are: a thousand cells take a tenth of a second.
+    try:
+        definition = parse_sweep(data)
+        return Expanded(definition, expand(definition))
+    except SweepError as error:
+        raise problems.invalid_sweep(error.problems) from error
+
+
+# The sweep in the body of a request.
+PostedSweep = Annotated[Expanded, Depends(_sweep)]
+
 _EXAMPLES = {
     "shortest": {
         "summary": "Handwritten digits, everything else by default",
@@ -125,3 +147,31 @@ def json_in_openapi(model: type[BaseModel], **more: Any) -> dict[str, Any]:
 
 
 SPEC_IN_OPENAPI = json_in_openapi(Spec, examples=_EXAMPLES)
+
+_SWEEPS = {
+    "grid": {
+        "summary": "Two losses, with and without mixup, three seeds of each",
+        "value": {
+            "name": "digits-losses",
+            "base": {"dataset": "digits", "model": "mlp", "epochs": 50},
+            "grid": {"loss": ["cross_entropy", "mse"], "mix": ["none", {"kind": "mixup", "alpha": 1.0}]},
+            "seeds": 3,
+        },
+    },
+    "random": {
+        "summary": "Twenty points at random, one seed of each",
+        "value": {
+            "name": "digits-rates",
+            "base": {"dataset": "digits", "model": "mlp", "epochs": 50},
+            "random": {
+                "n": 20,
+                "fields": {
+                    "optimizer.lr": {"kind": "log_uniform", "low": 1e-3, "high": 0.5},
+                    "batch_size": {"kind": "choice", "values": [32, 64, 128]},
+                },
+            },
+        },
+    },
+}
+
+SWEEP_IN_OPENAPI = json_in_openapi(Sweep, examples=_SWEEPS)

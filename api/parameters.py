@@ -9,8 +9,7 @@ from fastapi import Path as PathParameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
-from ncmix.jobs import journal
-from ncmix.jobs.following import Cursor
+from ncmix.jobs import following, journal
 from ncmix.jobs.queries import Filters
 from ncmix.jobs.states import State, UnknownExperimentError
 from ncmix.plots import Options, Size, Split, Theme
@@ -20,11 +19,13 @@ from ncmix.results import MetricSplit
 from ncmix.spec import VOCABULARY
 
 # Nothing else can be an id, and the database need not be asked about it.
-_ID = re.compile(r"[0-9a-f]{20}")
+ID = re.compile(r"[0-9a-f]{20}")
 _MOST_COMPARED = 20
 _MOST_GROUPED = 200
+# More lines than this nobody tells apart.
+MOST_LINES = 48
 # More than any log or any number of epochs, and still a number that databases take.
-_LARGEST = 2**53
+LARGEST_NUMBER = 2**53
 
 
 async def _experiment_id(id: Annotated[str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"])]) -> str:  # noqa: A002
@@ -38,7 +39,7 @@ def checked_id(text: str) -> str:
     Raises:
         UnknownExperimentError: it cannot.
     """
-    if not _ID.fullmatch(text):
+    if not ID.fullmatch(text):
         raise UnknownExperimentError(text)
     return text
 
@@ -60,17 +61,17 @@ def _known(axis: str) -> tuple[AfterValidator, FieldInfo]:
     return AfterValidator(check), Field(json_schema_extra=in_schema)
 
 
-class _Parameters(BaseModel):
+class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Submit(_Parameters):
+class Submit(Parameters):
     """How a spec is submitted."""
 
     rerun: bool = Field(False, description="Run it again even if the same spec has succeeded or is under way.")
 
 
-class PresetScale(_Parameters):
+class PresetScale(Parameters):
     """At which scale a preset is shown."""
 
     scale: Scale = Field("full", description="As published, or small: on two CPU cores in minutes.")
@@ -80,7 +81,13 @@ class SubmitPreset(Submit, PresetScale):
     """How a preset is submitted, and at which scale."""
 
 
-class Listing(_Parameters):
+Cursor = Annotated[str | None, Field(max_length=200, description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Field(ge=1, le=200)]
+# What can be an id of a sweep.
+SweepWord = Annotated[str, Field(pattern=r"^[0-9a-f]{20}$", examples=["0193b2a4f1c07d1e9a3c"])]
+
+
+class Listing(Parameters):
     """Which experiments are listed, and in which order."""
 
     state: State | None = None
@@ -89,49 +96,50 @@ class Listing(_Parameters):
     loss: Annotated[str, *_known("loss")] | None = None
     mix: Annotated[str, *_known("mix")] | None = None
     tag: str | None = Field(None, pattern=r"^[A-Za-z0-9._:=-]{1,64}$")
+    sweep: SweepWord | None = Field(None, description="Only cells of this sweep.")
     order: Literal["newest", "oldest"] = "newest"
-    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
-    limit: int = Field(50, ge=1, le=200)
+    cursor: Cursor = None
+    limit: Limit = 50
 
     @property
     def filters(self) -> Filters:
         """The part of it that says which."""
-        return Filters(self.state, self.dataset, self.model, self.loss, self.mix, self.tag)
+        return Filters(self.state, self.dataset, self.model, self.loss, self.mix, self.tag, self.sweep)
 
 
-class MetricFilter(_Parameters):
+class MetricFilter(Parameters):
     """Which metrics; several values of one parameter admit each of them."""
 
     name: list[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]] = Field([], examples=[["nc1"]])
     split: list[MetricSplit] = []
 
 
-class LogRange(_Parameters):
+class LogRange(Parameters):
     """Which bytes of a log."""
 
-    offset: int = Field(0, ge=0, le=_LARGEST, description="The header Next-Offset of the answer before.")
+    offset: int = Field(0, ge=0, le=LARGEST_NUMBER, description="The header Next-Offset of the answer before.")
     limit: int = Field(2**20, ge=1, le=2**24)
 
 
-class StreamStart(_Parameters):
+class StreamStart(Parameters):
     """Where a stream begins."""
 
     after: str = Field(
-        str(Cursor()),
+        str(following.Cursor()),
         max_length=50,
         description="The id of the last event that was seen; a header Last-Event-ID, as browsers send, comes first.",
         examples=["812.37.10240"],
     )
 
 
-class EventRange(_Parameters):
+class EventRange(Parameters):
     """Which events."""
 
-    after: int = Field(0, ge=0, le=_LARGEST, description="`last_id` of the answer before.")
+    after: int = Field(0, ge=0, le=LARGEST_NUMBER, description="`last_id` of the answer before.")
     limit: int = Field(1000, ge=1, le=10_000)
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     """The words between commas, each once, in the order written."""
     return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
@@ -140,10 +148,10 @@ _Numbers = Annotated[str, Field(pattern=r"^ *\d{1,9} *(, *\d{1,9} *){0,31}$")]
 _Inches = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
 
 
-class PlotOptions(_Parameters):
+class PlotOptions(Parameters):
     """How an experiment is drawn."""
 
-    epoch: int | None = Field(None, ge=0, le=_LARGEST, description="Its state at this epoch; default: the last.")
+    epoch: int | None = Field(None, ge=0, le=LARGEST_NUMBER, description="Its state at this epoch; default: the last.")
     epochs: _Numbers | None = Field(
         None, description="Columns of last-layer-grid, with commas between.", examples=["1,10,100"]
     )
@@ -168,7 +176,7 @@ class PlotOptions(_Parameters):
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:
-    return tuple(int(word) for word in _words(text or ""))
+    return tuple(int(word) for word in words(text or ""))
 
 
 class CompareOptions(PlotOptions):
@@ -181,16 +189,27 @@ class CompareOptions(PlotOptions):
         "mean, with a band of one standard deviation.",
         examples=["mix.kind", "loss.kind,mix.kind"],
     )
-    # Below group_by, which is looked at to judge it.
-    ids: str = Field(
+    sweep: SweepWord | None = Field(
+        None,
+        description="Instead of `ids`: what has succeeded of this sweep, grouped by all that varies in it but the seed "
+        f"unless group_by says otherwise; up to {MOST_LINES} groups.",
+    )
+    # Below group_by and sweep, which are looked at to judge it.
+    ids: str | None = Field(
+        None,
         description=f"Up to {_MOST_COMPARED} ids with commas between; up to {_MOST_GROUPED} that are grouped.",
         examples=["0193b2a4f1c07d1e9a3c,0193b2a4f1c19b22c4d0"],
+        validate_default=True,
     )
 
     @field_validator("ids")
     @classmethod
-    def _few(cls, ids: str, read: ValidationInfo) -> str:
-        count, most = len(_words(ids)), _MOST_GROUPED if read.data.get("group_by") else _MOST_COMPARED
+    def _few(cls, ids: str | None, read: ValidationInfo) -> str | None:
+        if (ids is None) == (read.data.get("sweep") is None):
+            raise ValueError("experiments are named by ids or by sweep; one of the two is needed")
+        if ids is None:
+            return None
+        count, most = len(words(ids)), _MOST_GROUPED if read.data.get("group_by") else _MOST_COMPARED
         if not 1 <= count <= most:
             raise ValueError(f"{count} experiments are named; allowed are 1 to {most}")
         return ids
@@ -198,7 +217,7 @@ class CompareOptions(PlotOptions):
     @property
     def options(self) -> Options:
         """What is drawn."""
-        return replace(super().options, group_by=tuple(_words(self.group_by or "")))
+        return replace(super().options, group_by=tuple(words(self.group_by or "")))
 
     @property
     def experiments(self) -> list[str]:
@@ -207,4 +226,4 @@ class CompareOptions(PlotOptions):
         Raises:
             UnknownExperimentError: one of them cannot be an id.
         """
-        return [checked_id(word) for word in _words(self.ids)]
+        return [checked_id(word) for word in words(self.ids or "")]

@@ -16,10 +16,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ncmix import spec
+from ncmix.jobs.cursors import CursorError
 from ncmix.jobs.following import FollowError
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
-from ncmix.jobs.queries import CursorError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
+from ncmix.jobs.sweep_tables import AxisError
+from ncmix.jobs.sweeps import UnknownSweepError
 from ncmix.plots import PlotError, PlotOptionError
 from ncmix.presets import PresetError
 from ncmix.spec import SpecError
@@ -95,6 +97,13 @@ def invalid_spec(found: Sequence[spec.Problem]) -> ProblemError:
     return ProblemError(problem(422, "invalid-spec", detail, title="The spec cannot be used", errors=errors))
 
 
+def invalid_sweep(found: Sequence[spec.Problem]) -> ProblemError:
+    """422 for a sweep, with one error for each thing that is wrong, in however many cells."""
+    errors = [FieldError(pointer=p.pointer, detail=p.message) for p in found]
+    detail = "1 thing is wrong." if len(errors) == 1 else f"{len(errors)} things are wrong."
+    return ProblemError(problem(422, "invalid-sweep", detail, title="The sweep cannot be used", errors=errors))
+
+
 def invalid_body(found: Sequence[Mapping[str, Any]]) -> ProblemError:
     """422 for a body that is no spec, with one error a field."""
     errors = [
@@ -161,7 +170,7 @@ def _spec_from_before(request: Request, error: Exception) -> Response:
     return answer(problem(422, "invalid-spec", " ".join(str(error).split())))
 
 
-def _plot_option(request: Request, error: Exception) -> Response:
+def _option(request: Request, error: Exception) -> Response:
     return answer(problem(422, "invalid-parameter", str(error)))
 
 
@@ -227,9 +236,11 @@ def _internal(request: Request, error: Exception) -> Response:
 _HANDLERS: dict[type[Exception], Any] = {
     ProblemError: _problem,
     UnknownExperimentError: _not_found,
+    UnknownSweepError: _not_found,
     PresetError: _not_found,
     PlotError: _not_found,
-    PlotOptionError: _plot_option,
+    PlotOptionError: _option,
+    AxisError: _option,
     NotAllowedError: _conflict,
     SpecError: _spec_from_before,
     KeyReusedError: _reused,

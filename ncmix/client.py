@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx2
 
 from ncmix.errors import NcmixError
-from ncmix.spec import Spec
+from ncmix.spec import Spec, Sweep
 
 Json = dict[str, Any]
 _TRIES, _REST_SECONDS = 3, 0.5
@@ -54,13 +54,7 @@ class Client:
 
     def experiments(self, **filters: str) -> Iterator[Json]:
         """All experiments that match, newest first, page by page."""
-        cursor: dict[str, str] = {}
-        while True:
-            page = self._json("GET", "/experiments", params={**filters, **cursor})
-            yield from page["items"]
-            if not page["next_cursor"]:
-                return
-            cursor = {"cursor": page["next_cursor"]}
+        return self._pages("/experiments", filters)
 
     def metrics(self, experiment: str, **filters: str) -> list[Json]:
         """Its metrics as rows of epoch, split, name and value."""
@@ -107,6 +101,38 @@ class Client:
         query = {"ids": ",".join(experiments), **options}
         return self._send("GET", f"/compare/plots/{name}.{suffix}", params=query).content
 
+    def submit_sweep(self, sweep: Sweep | Mapping[str, Any], dry_run: bool = False) -> Json:
+        """Queue every cell of a sweep; the same again queues what is missing, failed or cancelled of it.
+
+        With `dry_run` nothing is queued: the answer says how many cells there are and what they would take.
+        """
+        body = sweep.model_dump(mode="json") if isinstance(sweep, Sweep) else dict(sweep)
+        return self._json("POST", "/sweeps", json=body, params={"dry_run": dry_run}, **_only_once())
+
+    def sweep(self, sweep: str) -> Json:
+        """One sweep as it is now."""
+        return self._json("GET", f"/sweeps/{sweep}")
+
+    def sweeps(self) -> Iterator[Json]:
+        """All sweeps, newest first, page by page."""
+        return self._pages("/sweeps", {})
+
+    def sweep_table(self, sweep: str, **options: str | int | Sequence[str]) -> Json:
+        """Means and deviations of metrics over the seeds of each spec, or by the fields `rows` and `columns`."""
+        return self._json("GET", f"/sweeps/{sweep}/table", params=options)
+
+    def cancel_sweep(self, sweep: str) -> Json:
+        """Ask every experiment to end that is this sweep's own."""
+        return self._json("POST", f"/sweeps/{sweep}/cancel")
+
+    def retry_sweep(self, sweep: str) -> Json:
+        """Queue what of it is missing, failed or cancelled."""
+        return self._json("POST", f"/sweeps/{sweep}/retry-failed", **_only_once())
+
+    def delete_sweep(self, sweep: str, experiments: bool = False) -> None:
+        """Remove it, and with `experiments` those that are its own."""
+        self._send("DELETE", f"/sweeps/{sweep}", params={"experiments": experiments})
+
     def follow(self, experiment: str, every: float = 0.25) -> Iterator[Json]:
         """The experiment again and again, as it changes, until it has ended."""
         while True:
@@ -114,6 +140,15 @@ class Client:
             if now["state"] in FINAL:
                 return
             time.sleep(every)
+
+    def _pages(self, path: str, filters: Mapping[str, str]) -> Iterator[Json]:
+        cursor: dict[str, str] = {}
+        while True:
+            page = self._json("GET", path, params={**filters, **cursor})
+            yield from page["items"]
+            if not page["next_cursor"]:
+                return
+            cursor = {"cursor": page["next_cursor"]}
 
     def _json(self, method: str, path: str, **options: Any) -> Json:
         return self._send(method, path, **options).json()

@@ -89,7 +89,7 @@ def postgres_url(postgres_server: Postgres) -> str:
     )
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text(others))
-        connection.execute(sqlalchemy.text("TRUNCATE experiment, idempotency, duty CASCADE"))
+        connection.execute(sqlalchemy.text("TRUNCATE experiment, sweep, idempotency, duty CASCADE"))
     engine.dispose()
     return postgres_server.url
 

@@ -11,6 +11,7 @@ from api import models, problems
 from api.bodies import SPEC_IN_OPENAPI, Extension, PostedExtension, PostedSpec, json_in_openapi
 from api.context import Context, Service
 from api.once import Once, OnlyOnce, Reply
+from api.pages import next_page
 from api.parameters import ExperimentId, Listing, Submit
 from ncmix.jobs import checkpoints, lifecycle, queries
 from ncmix.jobs.lifecycle import Submitted
@@ -62,9 +63,7 @@ def list_experiments(
     """Experiments, newest first unless asked otherwise, page by page."""
     with service.database.reading() as session:
         page = queries.listing(session, which.filters, which.limit, which.cursor, oldest_first=which.order == "oldest")
-    if page.next_cursor:
-        following = request.url.include_query_params(cursor=page.next_cursor)
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    next_page(request, response, page.next_cursor)
     return models.Experiments(items=[models.Experiment.of(e) for e in page.items], next_cursor=page.next_cursor)
 
 

@@ -8,12 +8,14 @@ from fastapi import Path as PathParameter
 
 from api import models, problems
 from api.context import Context, Service
-from api.parameters import CompareOptions, ExperimentId, PlotOptions
+from api.parameters import MOST_LINES, CompareOptions, ExperimentId, PlotOptions
 from api.pictures import entity_tag
 from api.routes.assets import plotly_address
 from ncmix import __version__
-from ncmix.jobs import queries, runs
-from ncmix.plots import FORMATS, PLOTS, Format, render
+from ncmix.jobs import queries, runs, sweep_tables, sweeps
+from ncmix.plots import FORMATS, PLOTS, Format, PlotError, PlotOptionError, render
+from ncmix.plots.groups import grouped
+from ncmix.results import Run
 
 router = APIRouter(prefix=models.ROOT, tags=["plots"])
 
@@ -91,8 +93,24 @@ def compare_plots(
     service: Service,
     request: Request,
 ) -> Response:
-    """Several experiments drawn together, in the order of `ids`."""
-    return _answer(request, service, name, format, options.experiments, options)
+    """Several experiments drawn together, in the order of `ids`, or what has succeeded of a sweep in groups."""
+    if options.sweep is None:
+        return _answer(request, service, name, format, options.experiments, options)
+    ids, group_by = _of_sweep(service, options.sweep, options.options.group_by)
+    return _answer(request, service, name, format, ids, options.model_copy(update={"group_by": ",".join(group_by)}))
+
+
+def _of_sweep(service: Context, sweep_id: str, group_by: Sequence[str]) -> tuple[list[str], Sequence[str]]:
+    """The experiments of a sweep that can be drawn, and the fields that make a few lines of them."""
+    with service.database.reading() as session:
+        done = sweeps.succeeded(session, sweep_id)
+        # Where nothing varies but the seed, whatever all agree in makes one group.
+        fields = group_by or sweep_tables.varied(session, sweep_id) or ["dataset"]
+    if not done:
+        raise PlotError(f"Nothing of sweep {sweep_id} can be drawn yet: none of its experiments has succeeded.")
+    if (count := len(grouped([Run(e.title, e.spec, ()) for e in done], fields))) > MOST_LINES:
+        raise PlotOptionError(f"group_by makes {count} groups of {', '.join(fields)}; allowed are {MOST_LINES}.")
+    return [experiment.id for experiment in done], fields
 
 
 def _answer(

@@ -53,11 +53,9 @@ def submit_preset(
     specs = presets.load(name, how.scale).specs
 
     def work(session: Session) -> Reply:
-        submitted = [
-            lifecycle.submit(session, spec, queue_of(spec, service.settings), rerun=how.rerun) for spec in specs
-        ]
-        for queue in sorted({s.experiment.queue for s in submitted if s.created}):
-            tasks.add_task(service.hints.wake, queue)
+        wanted = [(spec, queue_of(spec, service.settings)) for spec in specs]
+        submitted = lifecycle.submit_all(session, wanted, rerun=how.rerun)
+        tasks.add_task(service.hints.wake_all, [s.experiment.queue for s in submitted if s.created])
         shown = models.SubmittedPreset(items=[models.Experiment.of(s.experiment) for s in submitted])
         return Reply(201 if any(s.created for s in submitted) else 200, shown)
 

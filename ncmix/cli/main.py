@@ -12,6 +12,7 @@ from ncmix.cli.measure import measure
 from ncmix.cli.plot import plot
 from ncmix.cli.presets import presets
 from ncmix.cli.serve import serve
+from ncmix.cli.sweep import sweep
 from ncmix.cli.theory import theory
 from ncmix.cli.train import train
 from ncmix.cli.vocabulary import vocabulary
@@ -32,5 +33,5 @@ def main() -> None:
     """Neural collapse under mixup: train, measure, plot, and serve experiments."""
 
 
-for _command in (train, extend, measure, plot, theory, serve, jobs, gc, demo, presets, vocabulary):
+for _command in (train, extend, measure, plot, theory, serve, sweep, jobs, gc, demo, presets, vocabulary):
     main.add_command(_command)

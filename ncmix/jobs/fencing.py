@@ -1,5 +1,6 @@
 """What every write shares: the row under lock if the writer still may, the database's clock, and the event."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select
@@ -48,6 +49,12 @@ def locked(session: Session, experiment_id: str) -> Experiment:
     if experiment is None:
         raise UnknownExperimentError(experiment_id)
     return experiment
+
+
+def locked_all(session: Session, ids: Sequence[str]) -> list[Experiment]:
+    """Those of these experiments that are on record, locked until the transaction ends; always in one order."""
+    query = select(Experiment).where(Experiment.id.in_(ids)).order_by(Experiment.id)
+    return list(session.scalars(query.with_for_update(key_share=True).execution_options(populate_existing=True)))
 
 
 def add_event(session: Session, experiment: Experiment, kind: str, at: float, data: dict[str, Any]) -> None:

@@ -1,24 +1,26 @@
 """What is on record, read: one experiment, lists of them, and everything that belongs to one."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import Session
 
-from ncmix.errors import NcmixError
-from ncmix.jobs import features
+from ncmix.jobs import cursors, features
 from ncmix.jobs.database import now
 from ncmix.jobs.fencing import is_held
 from ncmix.jobs.states import Lease, LeaseLostError, State, UnknownExperimentError
-from ncmix.jobs.tables import LOG_CHUNK_BYTES, Event, Experiment, ExperimentTag, FeatureSet, LogChunk, MetricValue
+from ncmix.jobs.tables import (
+    LOG_CHUNK_BYTES,
+    Event,
+    Experiment,
+    ExperimentTag,
+    FeatureSet,
+    LogChunk,
+    MetricValue,
+    SweepCell,
+)
 from ncmix.results import ArraySet, MetricRow, Probe, Run
-
-
-class CursorError(NcmixError, ValueError):
-    """A cursor is none of ours; the message is a sentence."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Filters:
     loss: str | None = None
     mix: str | None = None
     tag: str | None = None
+    sweep: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,13 @@ def listing(
     place = tuple_(Experiment.created, Experiment.id)
     query = _filtered(filters)
     if cursor:
-        last = tuple_(*_read_cursor(cursor))
+        last = tuple_(*cursors.read(cursor))
         query = query.where(place > last if oldest_first else place < last)
     order = (Experiment.created, Experiment.id)
     query = query.order_by(*(order if oldest_first else (column.desc() for column in order)))
     found = list(session.scalars(query.limit(limit + 1)))
     items = found[:limit]
-    return Page(items, _write_cursor(items[-1]) if len(found) > limit else None)
+    return Page(items, cursors.write(items[-1].created, items[-1].id) if len(found) > limit else None)
 
 
 def metrics(
@@ -216,18 +219,7 @@ def _filtered(filters: Filters) -> Select[Experiment]:
     if filters.tag is not None:
         tagged = select(ExperimentTag.experiment_id).where(ExperimentTag.tag == filters.tag)
         query = query.where(Experiment.id.in_(tagged))
+    if filters.sweep is not None:
+        cells = select(SweepCell.experiment_id).where(SweepCell.sweep_id == filters.sweep)
+        query = query.where(Experiment.id.in_(cells))
     return query
-
-
-def _write_cursor(last: Experiment) -> str:
-    return base64.urlsafe_b64encode(f"{last.created!r} {last.id}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[float, str]:
-    try:
-        created, experiment_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        if not experiment_id.isalnum():  # a NUL, say, which PostgreSQL takes in no string
-            raise ValueError(experiment_id)
-        return float(created), experiment_id
-    except (ValueError, binascii.Error) as error:
-        raise CursorError(f"{cursor!r} is not a cursor; allowed is a next_cursor that a list gave.") from error

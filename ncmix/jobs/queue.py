@@ -5,6 +5,8 @@ A lost hint costs a poll interval, a doubled one a query that finds nothing.
 
 import logging
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ncmix.spec import Spec
 
 QUEUES: tuple[Queue, ...] = ("cpu", "gpu")
 WAKE = "ncmix.wake"
+_MOST_HINTS = 64
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,6 +84,12 @@ class Hints:
             _LOG.warning("The hint for queue %s was not sent (%s); a worker's poll will find it.", queue, error)
             return False
         return True
+
+    def wake_all(self, queues: Iterable[str]) -> None:
+        """Tell of many experiments that wait, a hint for each up to what a fleet of workers can take up at once."""
+        for queue, waiting in Counter(queues).items():
+            # A broker that did not take one would keep us waiting for each of the others.
+            all(self.wake(queue) for _ in range(min(waiting, _MOST_HINTS)))
 
     def can_be_sent(self) -> bool:
         """Whether the broker answers, found out in two seconds at most."""

@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from ncmix.jobs.states import STATES, State
 
 ExperimentId = String(20)
+SweepId = String(20)
 # Readers of a log rely on it to find the piece in which an offset lies.
 LOG_CHUNK_BYTES = 64 * 2**10
 # SQLite numbers rows by itself only in a column of type INTEGER.
@@ -202,6 +203,42 @@ class CheckpointFile(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     path: Mapped[str] = mapped_column(String(255))
     created: Mapped[float]
+
+
+class Sweep(Base):
+    """Experiments that belong together: cells made from one definition, which is kept as it was posted.
+
+    `key` is the same for every definition of the same cells, `cancelled` when it was last asked to end, if it has not
+    been asked to go on since.
+    """
+
+    __tablename__ = "sweep"
+    __table_args__ = (UniqueConstraint("key"), Index("ix_sweep_created_id", "created", "id"))
+
+    id: Mapped[str] = mapped_column(SweepId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200))
+    definition: Mapped[dict[str, Any]]
+    created: Mapped[float]
+    cancelled: Mapped[float | None]
+
+
+class SweepCell(Base):
+    """A place in a sweep: its coordinates, and the experiment that is there; none if that was deleted.
+
+    `key` is its spec's. An experiment can be in several sweeps; `made` where it was made for this one, and did not
+    stand on record before.
+    """
+
+    __tablename__ = "sweep_cell"
+    __table_args__ = (Index("ix_sweep_cell_experiment_id", "experiment_id"), Index("ix_sweep_cell_key", "key"))
+
+    sweep_id: Mapped[str] = mapped_column(ForeignKey("sweep.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(String(64))
+    experiment_id: Mapped[str | None] = mapped_column(ForeignKey("experiment.id", ondelete="SET NULL"))
+    made: Mapped[bool]
+    coordinates: Mapped[dict[str, Any]]
 
 
 class Event(Base):

@@ -144,8 +144,12 @@ def averaged(several: Sequence[tuple[Array, Array]]) -> tuple[Array, Array, Arra
     x = defined[0][0]
     for other, _ in defined[1:]:
         x = x[np.isin(x, other)]
-    y = np.stack([values[np.isin(places, x)] for places, values in defined])
-    return x, y.mean(0), y.std(0, ddof=1)
+    return x, *spread(np.stack([values[np.isin(places, x)] for places, values in defined]))
+
+
+def spread(values: Array) -> tuple[Array, Array]:
+    """Along the first axis, of two or more: the mean and the unbiased standard deviation (ddof = 1)."""
+    return values.mean(0), values.std(0, ddof=1)
 
 
 def mean_of(group: Group, arrays: Sequence[Array], what: str) -> Array:

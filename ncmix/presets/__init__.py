@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any, Literal, get_args
 
 from ncmix.errors import NcmixError
-from ncmix.spec import Spec, assign, parse, read_yaml
+from ncmix.spec import Spec, assign, parse, read_yaml, shown
 
 # full: as published. small: what shows the trend on two CPU cores in minutes.
 Scale = Literal["full", "small"]
@@ -75,7 +75,7 @@ def _runs(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _spec(preset: str, base: Mapping[str, Any], run: Mapping[str, Any]) -> Spec:
     """The base, over it the run's fields; named after what the run varies."""
-    name = " · ".join([preset, *(_shown(path, value) for path, value in run.items())])
+    name = " · ".join([preset, *(shown(path, value) for path, value in run.items())])
     return parse(_assigned({"name": name, **base}, run))
 
 
@@ -84,10 +84,3 @@ def _assigned(data: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, A
     for path, value in fields.items():
         result = assign(result, path, value)
     return result
-
-
-def _shown(path: str, value: object) -> str:
-    """`mixup`, `sgd lr=0.1 momentum=0.9`, `weight_decay=0.0005`."""
-    if isinstance(value, Mapping):
-        return " ".join(str(v) if field == "kind" else f"{field}={v}" for field, v in value.items())
-    return str(value) if isinstance(value, str) else f"{path.rpartition('.')[2]}={value}"

@@ -1,5 +1,6 @@
 """What can be asked for: the experiment as one frozen object, its closed vocabularies, and reading it from text."""
 
+from ncmix.spec.coordinates import axes, is_varied, shown, value_at, written
 from ncmix.spec.data import (
     FACTS,
     Builtin,
@@ -13,6 +14,7 @@ from ncmix.spec.data import (
     facts,
 )
 from ncmix.spec.descent import Adam, AdamW, Constant, Cosine, MultiStep, Optimizer, Schedule, Sgd
+from ncmix.spec.expansion import Cell, Expansion, expand
 from ncmix.spec.experiment import BESIDE, Extends, Limits, Spec
 from ncmix.spec.extending import CHANGEABLE, differing, extended
 from ncmix.spec.measuring import PAPYAN, Every, Features, Geometry, Measure
@@ -38,6 +40,8 @@ from ncmix.spec.network import (
 from ncmix.spec.objective import CrossEntropy, Loss, Mix, Mixup, Mse, NoMix
 from ncmix.spec.parts import Part, expand_shorthand, kinds
 from ncmix.spec.reading import Problem, SpecError, assign, override, parse, problems, read_yaml
+from ncmix.spec.sweep import MOST_CELLS, Sweep, SweepError, parse_sweep
+from ncmix.spec.workload import Workload, workload
 
 # Every axis of a spec that has variants: field -> kind -> the part that describes it.
 VOCABULARY: dict[str, dict[str, type[Part]]] = {
@@ -54,11 +58,13 @@ __all__ = [
     "BESIDE",
     "CHANGEABLE",
     "FACTS",
+    "MOST_CELLS",
     "PAPYAN",
     "VOCABULARY",
     "Adam",
     "AdamW",
     "Builtin",
+    "Cell",
     "Constant",
     "ConvNet",
     "Cosine",
@@ -67,6 +73,7 @@ __all__ = [
     "DenseNet",
     "EtfHead",
     "Every",
+    "Expansion",
     "Extends",
     "Facts",
     "Features",
@@ -100,19 +107,30 @@ __all__ = [
     "Sgd",
     "Spec",
     "SpecError",
+    "Sweep",
+    "SweepError",
     "Timm",
     "Vgg",
     "Vit",
     "WideResNet",
+    "Workload",
     "assign",
+    "axes",
     "class_sizes",
     "differing",
+    "expand",
     "expand_shorthand",
     "extended",
     "facts",
+    "is_varied",
     "kinds",
     "override",
     "parse",
+    "parse_sweep",
     "problems",
     "read_yaml",
+    "shown",
+    "value_at",
+    "workload",
+    "written",
 ]

@@ -108,29 +108,30 @@ def problems(error: ValidationError) -> list[Problem]:
     """What pydantic found, one problem a field, in sentences that name the value and what is allowed."""
     found: dict[str, list[str]] = {}
     for detail in error.errors(include_url=False):
-        for pointer, message in _located(detail):
-            messages = found.setdefault(pointer, [])
+        for place, message in _located(detail):
+            messages = found.setdefault(place, [])
             if message not in messages:
                 messages.append(message)
     # An invalid item also makes its list "too short": the list's own complaint adds nothing.
     outer = {p for p in found for q in found if q.startswith(f"{p}/")}
-    return [Problem(pointer, " ".join(messages)) for pointer, messages in found.items() if pointer not in outer]
+    return [Problem(place, " ".join(messages)) for place, messages in found.items() if place not in outer]
 
 
 def _located(detail: ErrorDetails) -> list[tuple[str, str]]:
-    context = detail.get("ctx", {})
     if detail["type"] == "misfit":
-        return [("/" + path.replace(".", "/"), f"{sentence}.") for path, sentence in context["misfits"]]
+        return [("/" + path.replace(".", "/"), f"{text}.") for path, text in detail.get("ctx", {})["misfits"]]
     steps, part = _walk(detail["loc"])
-    return [("".join(f"/{_escaped(step)}" for step in steps), _sentence(detail, context, part))]
+    return [(pointer(steps), sentence(detail, part))]
 
 
-def _escaped(step: str) -> str:
-    return step.replace("~", "~0").replace("/", "~1")
+def pointer(steps: Iterable[int | str]) -> str:
+    """The JSON Pointer (RFC 6901) of these steps."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def _sentence(detail: ErrorDetails, context: Mapping[str, Any], part: type[Part] | None) -> str:
-    given = _shown(detail["input"])
+def sentence(detail: ErrorDetails, part: type[Part] | None) -> str:
+    """What pydantic found, with the value and what is allowed; `part` is the one whose field it concerns."""
+    given, context = _shown(detail["input"]), detail.get("ctx", {})
     match detail["type"]:
         case "missing":
             return "This field is required."

@@ -30,7 +30,7 @@ def own_postgres() -> Iterator[Postgres]:
 def servers(own_redis: Redis, own_postgres: Postgres, tmp_path: Path) -> Iterator[Stage]:
     """A service on PostgreSQL and Redis with nothing in it."""
     own_redis.flush()
-    own_postgres.run("TRUNCATE experiment, idempotency, duty CASCADE")
+    own_postgres.run("TRUNCATE experiment, sweep, idempotency, duty CASCADE")
     with Stage(environment_of(tmp_path / "home", own_postgres.url, own_redis.url)) as stage:
         yield stage
 

@@ -1,30 +1,15 @@
 """Lists by keyset cursors: newest first, filtered, each experiment once, without counting."""
 
-from collections.abc import Iterator
-
 import pytest
-from sqlalchemy import Engine, event
 
 from ncmix.jobs import lifecycle, queries, recording
+from ncmix.jobs.cursors import CursorError
 from ncmix.jobs.database import Database
-from ncmix.jobs.queries import CursorError, Filters
+from ncmix.jobs.queries import Filters
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import UnknownExperimentError
 from tests.jobs.helpers import claim, submit
 from tests.toys import snapshot, toy
-
-
-@pytest.fixture
-def statements(database: Database) -> Iterator[list[str]]:
-    """The statements that the test sends."""
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])

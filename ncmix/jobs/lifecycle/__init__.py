@@ -5,24 +5,30 @@ when the lease has run out and another claim was made, the first holder can writ
 Each verb runs in the caller's transaction; a hint to the workers is sent after the commit.
 """
 
-from ncmix.jobs.lifecycle.asking import cancel, delete, pause, resume
+from ncmix.jobs.lifecycle.asking import cancel, cancel_all, delete, delete_all, pause, resume
 from ncmix.jobs.lifecycle.holding import claim, crash, fail, finish, reap, release, renew
-from ncmix.jobs.lifecycle.submitting import Submitted, extend, retry, submit
+from ncmix.jobs.lifecycle.submitting import AGAIN, Submitted, extend, new_ids, retry, standing, submit, submit_all
 
 __all__ = [
+    "AGAIN",
     "Submitted",
     "cancel",
+    "cancel_all",
     "claim",
     "crash",
     "delete",
+    "delete_all",
     "extend",
     "fail",
     "finish",
+    "new_ids",
     "pause",
     "reap",
     "release",
     "renew",
     "resume",
     "retry",
+    "standing",
     "submit",
+    "submit_all",
 ]

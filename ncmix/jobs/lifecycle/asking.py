@@ -1,9 +1,11 @@
 """What people ask of an experiment: to pause, to go on, to end, to be gone. Asking twice is harmless."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session
 
-from ncmix.jobs.fencing import clock, locked
+from ncmix.jobs.fencing import clock, locked, locked_all
 from ncmix.jobs.lifecycle.moving import CANCELLED, PAUSED, move
 from ncmix.jobs.states import HELD, NotAllowedError
 from ncmix.jobs.tables import Experiment
@@ -17,16 +19,28 @@ def cancel(session: Session, experiment_id: str) -> Experiment:
         NotAllowedError: it has succeeded or failed.
     """
     experiment = locked(session, experiment_id)
+    if experiment.state in ("succeeded", "failed"):
+        raise _refused(experiment, "only one that is queued, running or paused can be cancelled")
+    _cancel(session, experiment, clock(session))
+    return experiment
+
+
+def cancel_all(session: Session, ids: Sequence[str]) -> list[Experiment]:
+    """Ask of all these that they end, in few statements; gives those of which it was not asked before."""
+    at = clock(session)
+    return [experiment for experiment in locked_all(session, ids) if _cancel(session, experiment, at)]
+
+
+def _cancel(session: Session, experiment: Experiment, at: float) -> bool:
+    """Whether there was anything to ask for."""
     match experiment.state:
         case "queued" | "paused":
-            move(session, experiment, "cancelled", "cancelled", CANCELLED)
+            move(session, experiment, "cancelled", "cancelled", CANCELLED, at)
         case "running" | "pausing":
-            move(session, experiment, "cancelling", "cancel_asked", CANCELLED)
-        case "cancelling" | "cancelled":
-            pass
-        case "succeeded" | "failed":
-            raise _refused(experiment, "only one that is queued, running or paused can be cancelled")
-    return experiment
+            move(session, experiment, "cancelling", "cancel_asked", CANCELLED, at)
+        case "cancelling" | "cancelled" | "succeeded" | "failed":
+            return False
+    return True
 
 
 def pause(session: Session, experiment_id: str) -> Experiment:
@@ -79,10 +93,22 @@ def delete(session: Session, experiment_id: str) -> None:
         UnknownExperimentError: there is none of this id.
         NotAllowedError: a worker is at it.
     """
-    experiment = locked(session, experiment_id)
-    if experiment.state in HELD:
-        raise NotAllowedError(f"Experiment {experiment_id} is {experiment.state}; cancel it before deleting it.")
-    session.execute(delete_from(Experiment).where(Experiment.id == experiment_id))
+    _delete(session, [locked(session, experiment_id)])
+
+
+def delete_all(session: Session, ids: Sequence[str]) -> None:
+    """Remove all these experiments, or none.
+
+    Raises:
+        NotAllowedError: a worker is at one of them.
+    """
+    _delete(session, locked_all(session, ids))
+
+
+def _delete(session: Session, experiments: Sequence[Experiment]) -> None:
+    if held := [experiment for experiment in experiments if experiment.state in HELD]:
+        raise NotAllowedError(f"Experiment {held[0].id} is {held[0].state}; cancel it before deleting it.")
+    session.execute(delete_from(Experiment).where(Experiment.id.in_([experiment.id for experiment in experiments])))
 
 
 def _refused(experiment: Experiment, allowed: str) -> NotAllowedError:

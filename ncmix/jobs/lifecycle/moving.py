@@ -12,15 +12,17 @@ CANCELLED = Reason("cancelled_by_user", "It was cancelled by request.")
 PAUSED = Reason("paused_by_user", "It was paused by request.")
 
 
-def move(session: Session, experiment: Experiment, to: State, kind: str, reason: Reason | None) -> State:
-    """Bring an experiment, locked by the caller, to another state; `kind` is the event's.
+def move(
+    session: Session, experiment: Experiment, to: State, kind: str, reason: Reason | None, at: float | None = None
+) -> State:
+    """Bring an experiment, locked by the caller, to another state; `kind` is the event's, `at` when, if not now.
 
     Raises:
         NotAllowedError: no such move leads from the state it is in.
     """
     if to not in MOVES[experiment.state]:
         raise NotAllowedError(f"Experiment {experiment.id} is {experiment.state} and cannot become {to}.")
-    at = clock(session)
+    at = clock(session) if at is None else at
     experiment.state = to
     experiment.reason_code = reason.code if reason else None
     experiment.reason_message = storable(reason.message) if reason else None

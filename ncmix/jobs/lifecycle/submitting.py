@@ -2,17 +2,21 @@
 
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, insert, not_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, aliased
 
-from ncmix.jobs.fencing import add_event, clock, locked
-from ncmix.jobs.states import NotAllowedError
-from ncmix.jobs.tables import Experiment, ExperimentTag
+from ncmix.jobs.fencing import clock, locked
+from ncmix.jobs.states import NotAllowedError, State
+from ncmix.jobs.tables import Event, Experiment, ExperimentTag, SweepCell
 from ncmix.spec import Spec, extended, parse
+
+# The same spec again is a new experiment if the last one came, or is coming, to one of these ends.
+AGAIN: tuple[State, ...] = ("failed", "cancelled", "cancelling")
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,50 @@ def submit(
         rerun: run it again even if it succeeded.
         parent: the experiment that it is made from, if it is new.
     """
-    latest = _latest(session, spec.key)
-    if latest and not rerun and latest.state not in ("failed", "cancelled", "cancelling"):
-        return Submitted(latest, created=False)
-    repeat = latest.repeat + 1 if latest else 0
-    try:
-        with session.begin_nested():
-            return Submitted(_insert(session, spec, queue, repeat, parent), created=True)
-    except IntegrityError:
-        # Somebody else submitted it at the same moment, and has committed: else we would still wait for them.
-        winner = _latest(session, spec.key)
-        if winner is None or winner.repeat < repeat:
-            raise
-        return Submitted(winner, created=False)
+    (submitted,) = submit_all(session, [(spec, queue)], rerun=rerun, parent=parent)
+    return submitted
+
+
+def submit_all(
+    session: Session,
+    wanted: Sequence[tuple[Spec, str]],
+    *,
+    rerun: bool = False,
+    parent: Experiment | None = None,
+) -> list[Submitted]:
+    """Put many experiments in the queue as `submit` does one, in few statements; gives them in the order wanted.
+
+    Of the same spec twice there is one experiment.
+
+    Args:
+        session: inside a transaction.
+        wanted: specs with their queues.
+        rerun: run them again even if they succeeded.
+        parent: the experiment that the new ones are made from.
+    """
+    keys = [spec.key for spec, _ in wanted]
+    latest = _latest(session, keys)
+    at = clock(session)
+    new = {
+        key: _row(spec, key, queue, latest[key].repeat + 1 if key in latest else 0, parent, at)
+        for key, (spec, queue) in zip(keys, wanted, strict=True)
+        if rerun or key not in latest or latest[key].state in AGAIN
+    }
+    made = _insert(session, new, parent) if new else {}
+    found = {**{key: Submitted(there, created=False) for key, there in latest.items()}, **made}
+    if lost := [(key, pair) for key, pair in zip(keys, wanted, strict=True) if key in new and key not in made]:
+        # Somebody else submitted these at the same moment, and has committed: else we would still wait for them.
+        theirs = submit_all(session, [pair for _, pair in lost], parent=parent)
+        found |= {key: submitted for (key, _), submitted in zip(lost, theirs, strict=True)}
+    if made and not rerun:
+        _take_places(session, made)
+    return _each_made_once(found[key] for key in keys)
+
+
+def standing(session: Session, specs: Sequence[Spec]) -> dict[str, Experiment]:
+    """The experiments that submitting these specs would give as they stand, by key; the others it would make."""
+    found = _latest(session, [spec.key for spec in specs])
+    return {key: experiment for key, experiment in found.items() if experiment.state not in AGAIN}
 
 
 def retry(session: Session, experiment_id: str) -> Submitted:
@@ -88,35 +123,92 @@ def extend(session: Session, experiment_id: str, epochs: int, assignments: Seque
     return submit(session, extended(parse(parent.spec), epochs, assignments), parent.queue, parent=parent)
 
 
-def _latest(session: Session, key: str) -> Experiment | None:
-    return session.scalar(select(Experiment).where(Experiment.key == key).order_by(Experiment.repeat.desc()).limit(1))
+def _latest(session: Session, keys: Sequence[str]) -> dict[str, Experiment]:
+    """The last repetition of each key that is on record."""
+    later = aliased(Experiment)
+    newer = select(later.id).where(later.key == Experiment.key, later.repeat > Experiment.repeat).exists()
+    found = session.scalars(select(Experiment).where(Experiment.key.in_(keys), not_(newer)))
+    return {experiment.key: experiment for experiment in found}
 
 
-def _insert(session: Session, spec: Spec, queue: str, repeat: int, parent: Experiment | None) -> Experiment:
-    at = clock(session)
-    experiment = Experiment(
-        id=f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(4)}",
-        key=spec.key,
-        repeat=repeat,
-        parent_id=parent.id if parent else None,
-        title=spec.title,
-        spec=spec.model_dump(mode="json"),
-        dataset=spec.dataset.kind,
-        model=spec.model.kind,
-        loss=spec.loss.kind,
-        mix=spec.mix.kind,
-        state="queued",
-        queue=queue,
-        priority=spec.priority,
-        created=at,
-        not_before=at,
-        epochs=spec.epochs,
-        fence=0,
-        revision=0,
+def _insert(session: Session, new: Mapping[str, Mapping[str, Any]], parent: Experiment | None) -> dict[str, Submitted]:
+    """Insert rows by key, but for those that somebody else has inserted meanwhile."""
+    on = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = on.insert(Experiment).on_conflict_do_nothing(index_elements=["key", "repeat"]).returning(Experiment)
+    # In one order everywhere: two who insert the same rows wait for each other at the first, and not crosswise.
+    rows = sorted(({"id": i, **row} for i, row in zip(new_ids(len(new)), new.values(), strict=True)), key=_by_key)
+    inserted = session.scalars(statement, rows)
+    made = {experiment.key: Submitted(experiment, created=True) for experiment in inserted}
+    tags = [
+        {"experiment_id": s.experiment.id, "tag": tag}
+        for s in made.values()
+        for tag in sorted(set(s.experiment.spec["tags"]))
+    ]
+    if tags:
+        session.execute(insert(ExperimentTag), tags)
+    data = {"parent": parent.id} if parent else {}
+    events = [_submitted(s.experiment, data) for s in made.values()]
+    if events:
+        session.execute(insert(Event), events)
+    return made
+
+
+def _by_key(row: Mapping[str, Any]) -> str:
+    return row["key"]
+
+
+def _submitted(experiment: Experiment, data: dict[str, Any]) -> dict[str, Any]:
+    """The first event, which the row's first revision counts."""
+    facts = {"at": experiment.created, "kind": "submitted", "state": experiment.state, "fence": experiment.fence}
+    return {"experiment_id": experiment.id, **facts, "data": data}
+
+
+def _take_places(session: Session, made: Mapping[str, Submitted]) -> None:
+    """Where a sweep has lost the experiment of a spec, by deletion or a bad end, the new one stands in for it."""
+    lost = select(Experiment.id).where(Experiment.id == SweepCell.experiment_id, Experiment.state.in_(AGAIN)).exists()
+    empty: ColumnElement[bool] = SweepCell.experiment_id.is_(None)
+    successor = aliased(Experiment)
+    session.execute(
+        update(SweepCell)
+        .where(SweepCell.key == successor.key, successor.id.in_([s.experiment.id for s in made.values()]))
+        .where(empty | lost)
+        .values(experiment_id=successor.id)
+        .execution_options(synchronize_session=False)
     )
-    session.add(experiment)
-    session.flush()
-    session.add_all(ExperimentTag(experiment_id=experiment.id, tag=tag) for tag in sorted(set(spec.tags)))
-    add_event(session, experiment, "submitted", at, {"parent": parent.id} if parent else {})
-    session.flush()
-    return experiment
+
+
+def _each_made_once(submitted: Iterable[Submitted]) -> list[Submitted]:
+    """The same experiment a second time was not made a second time."""
+    seen: set[str] = set()
+    result: list[Submitted] = []
+    for each in submitted:
+        result.append(replace(each, created=False) if each.experiment.id in seen else each)
+        seen.add(each.experiment.id)
+    return result
+
+
+def new_ids(count: int) -> list[str]:
+    """New ids, increasing: the milliseconds since 1970, and behind them a random number to count on from."""
+    stamp, first = time.time_ns() // 1_000_000, secrets.randbelow(2**32 - count)
+    return [f"{stamp:012x}{first + i:08x}" for i in range(count)]
+
+
+def _row(spec: Spec, key: str, queue: str, repeat: int, parent: Experiment | None, at: float) -> dict[str, Any]:
+    return {
+        "key": key,
+        "repeat": repeat,
+        "parent_id": parent.id if parent else None,
+        "title": spec.title,
+        "spec": spec.model_dump(mode="json"),
+        "dataset": spec.dataset.kind,
+        "model": spec.model.kind,
+        "loss": spec.loss.kind,
+        "mix": spec.mix.kind,
+        "state": "queued",
+        "queue": queue,
+        "priority": spec.priority,
+        "created": at,
+        "not_before": at,
+        "epochs": spec.epochs,
+        "revision": 1,
+    }

@@ -1,0 +1,208 @@
+"""`ncmix sweep`: many experiments by one file, sent to a service, and looked after there."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from ncmix.cli.display import number, out
+from ncmix.client import Client
+from ncmix.spec import SpecError, expand, parse_sweep, read_yaml
+
+Json = dict[str, Any]
+
+
+class _FileFirst(click.Group):
+    """A group in which a first word that is no command is a file for `submit`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["submit", *args]
+        return super().parse_args(ctx, args)
+
+
+_url = click.option(
+    "--url", envvar="NCMIX_URL", default="http://127.0.0.1:8000", show_default=True, show_envvar=True,
+    help="Address of the service.",
+)  # fmt: skip
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, as the service answers.")
+
+
+def _of_service(command: Callable[..., None]) -> Callable[..., None]:
+    """What commands about a sweep on record share."""
+    return click.argument("sweep_id", metavar="ID")(_url(_as_json(command)))
+
+
+@click.group(cls=_FileFirst, subcommand_metavar="FILE | COMMAND [ARGS]...")
+def sweep() -> None:
+    """Queue every experiment of a sweep: `ncmix sweep FILE`, which is short for `ncmix sweep submit FILE`.
+
+    FILE is YAML or JSON: a base spec, a grid, a list or a random sample of what varies, and seeds.
+
+    \b
+    Examples
+      ncmix sweep examples/sweeps/digits.yaml --dry-run
+      ncmix sweep examples/sweeps/digits.yaml
+      ncmix sweep table ID --rows loss.kind --columns mix.kind --metric nc1
+    """
+
+
+@sweep.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say how many cells there are and what they will take; queue nothing.")
+@_url
+@_as_json
+def submit(file: Path, dry_run: bool, url: str, as_json: bool) -> None:
+    """Queue every experiment of the sweep in FILE; once more, what is missing, failed or cancelled of it."""
+    definition = parse_sweep(_read(file))
+    expand(definition)  # What is wrong is said here, before anything is sent.
+    with Client(url) as client:
+        answer = client.submit_sweep(definition, dry_run=dry_run)
+    if as_json:
+        _print(answer)
+    elif dry_run:
+        _plan(answer)
+    else:
+        out.print(f"{answer['made']} experiments queued, {answer['shared']} were there already.", highlight=False)
+        _status(answer)
+
+
+@sweep.command()
+@_of_service
+def show(sweep_id: str, url: str, as_json: bool) -> None:
+    """How far the sweep ID is."""
+    _ask(url, as_json, partial(Client.sweep, sweep=sweep_id))
+
+
+@sweep.command()
+@_of_service
+def cancel(sweep_id: str, url: str, as_json: bool) -> None:
+    """Ask the experiments of sweep ID to end that are in no other sweep, and were not submitted by themselves."""
+    _ask(url, as_json, partial(Client.cancel_sweep, sweep=sweep_id))
+
+
+@sweep.command("retry-failed")
+@_of_service
+def retry_failed(sweep_id: str, url: str, as_json: bool) -> None:
+    """Queue what of the sweep ID is missing, failed or cancelled."""
+    _ask(url, as_json, partial(Client.retry_sweep, sweep=sweep_id))
+
+
+@sweep.command()
+@_of_service
+@click.option("--metrics", metavar="NAME,…", help="[default: accuracy, loss and NC1 to NC4]")
+@click.option("--split", type=click.Choice(["train", "test"]), help="[default: both; train in a matrix]")
+@click.option("--epoch", type=int, metavar="N", help="[default: the last of each that has succeeded]")
+@click.option("--rows", metavar="FIELD", help="A matrix: the field of its rows, such as loss.kind.")
+@click.option("--columns", metavar="FIELD", help="And of its columns.")
+@click.option("--metric", metavar="NAME", help="And what is in it.")
+def table(sweep_id: str, url: str, as_json: bool, **asked: Any) -> None:
+    """Means ± standard deviations of metrics over the seeds of each spec of the sweep ID."""
+    with Client(url) as client:
+        answer = client.sweep_table(sweep_id, **{name: value for name, value in asked.items() if value is not None})
+    if as_json:
+        _print(answer)
+    elif answer["matrix"]:
+        out.print(_matrix(answer["matrix"]))
+    else:
+        for split in sorted({split for group in answer["items"] for split in group["metrics"]}, reverse=True):
+            out.print(_groups(answer, split))
+
+
+def _read(file: Path) -> Any:
+    try:
+        return read_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{file} cannot be read: {error}.") from error
+
+
+def _ask(url: str, as_json: bool, ask: Callable[[Client], Json]) -> None:
+    with Client(url) as client:
+        answer = ask(client)
+    _print(answer) if as_json else _status(answer)
+
+
+def _print(answer: Json) -> None:
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _status(record: Mapping[str, Any]) -> None:
+    states = ", ".join(f"{count} {state}" for state, count in record["states"].items())
+    left = "" if record["eta_seconds"] is None else f", {_duration(record['eta_seconds'])} left"
+    out.print(f"[bold]{record['id']}[/]  {escape(record['name'])}", highlight=False)
+    out.print(f"{record['cells']} cells: {states}; {record['progress']:.0%} done{left}", highlight=False)
+
+
+def _plan(plan: Mapping[str, Any]) -> None:
+    out.print(f"{plan['cells']} cells: {plan['made']} to queue, {plan['shared']} on record", highlight=False)
+    for count, what in ((plan["excluded"], "excluded"), (len(plan["invalid"]), "kinds of cells left out")):
+        if count:
+            out.print(f"{count} {what}", highlight=False)
+    for problem in plan["invalid"]:
+        out.print(f"  {escape(problem['detail'])}", highlight=False)
+    estimate = plan["estimate"]
+    for name, shown in (("seconds", _duration), ("feature_bytes", _size), ("checkpoint_bytes", _size)):
+        value, reason = estimate[name], estimate[f"{name}_reason"]
+        label = {"seconds": "time in one slot", "feature_bytes": "features", "checkpoint_bytes": "checkpoints"}[name]
+        out.print(f"{label}: {escape(reason) if value is None else shown(value)}", highlight=False)
+
+
+def _groups(answer: Mapping[str, Any], split: str) -> Table:
+    metrics = list(dict.fromkeys(name for group in answer["items"] for name in group["metrics"].get(split, {})))
+    shown = _table(f"{split}: mean ± std (n)", [*answer["fields"], "cells"], metrics)
+    for group in answer["items"]:
+        cells = f"{group['succeeded']}/{group['cells']}"
+        values = [_statistic(group["metrics"][split][name]) for name in metrics]
+        shown.add_row(*(_word(group["fields"][field]) for field in answer["fields"]), cells, *values)
+    return shown
+
+
+def _matrix(matrix: Mapping[str, Any]) -> Table:
+    columns = [_word(column) for column in matrix["columns"]]
+    shown = _table(f"{matrix['split']} {matrix['metric']}: mean ± std (n)", [""], columns)
+    for row, values in zip(matrix["rows"], matrix["values"], strict=True):
+        shown.add_row(_word(row), *("" if value is None else _statistic(value) for value in values))
+    return shown
+
+
+def _table(title: str, names: Sequence[str], numbers: Sequence[str]) -> Table:
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in names:
+        shown.add_column(escape(name))
+    for name in numbers:
+        shown.add_column(escape(name), justify="right", no_wrap=True)
+    return shown
+
+
+def _word(value: Any) -> str:
+    return "–" if value is None else escape(value if isinstance(value, str) else json.dumps(value))
+
+
+def _statistic(statistic: Mapping[str, Any]) -> str:
+    mean, std = number(statistic["mean"]), statistic["std"]
+    return f"{mean} ({statistic['n']})" if std is None else f"{mean} ± {std:.1g} ({statistic['n']})"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{minutes // 60} h {minutes % 60} min"
+        if minutes >= 120
+        else f"{minutes} min"
+    )
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
