@@ -76,6 +76,10 @@ bench-checkpoint: install  ## what a checkpoint of ResNet-18 costs beside an epo
 bench-plots: install  ## milliseconds of a picture of 20 runs x 500 epochs, cold and from memory
 	$(BIN)/python -m benchmarks.plots
 
+.PHONY: bench-service
+bench-service: install  ## the API under load, beside MLflow's tracking server; ARGS=--large for 100,000 experiments
+	$(BIN)/python -m benchmarks.service $(ARGS)
+
 .PHONY: bench-latency
 bench-latency: install  ## seconds from a request to its first epoch, with and without a spare child
 	$(BIN)/python -m benchmarks.latency

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar, TypeVarTuple
 
-from sqlalchemy import Select, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, Text, cast, select, tuple_
+from sqlalchemy.orm import Session, defer
 
 from ncmix.jobs import cursors, features
 from ncmix.jobs.database import now
@@ -22,6 +23,9 @@ from ncmix.jobs.tables import (
 )
 from ncmix.results import ArraySet, MetricRow, Probe, Run
 
+T = TypeVar("T")
+Columns = TypeVarTuple("Columns")
+
 
 @dataclass(frozen=True)
 class Filters:
@@ -37,11 +41,20 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(Generic[T]):
     """Some experiments, and the cursor of those that follow; None at the end."""
 
-    items: list[Experiment]
+    items: list[T]
     next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An experiment whose large fields are the JSON that the database holds; in the row itself they are not loaded."""
+
+    row: Experiment
+    spec: str
+    latest: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,28 @@ def get(session: Session, experiment_id: str) -> Experiment:
     return experiment
 
 
+def require(session: Session, experiment_id: str) -> None:
+    """Make sure that there is an experiment of this id.
+
+    Raises:
+        UnknownExperimentError: there is none.
+    """
+    if session.scalar(select(Experiment.id).where(Experiment.id == experiment_id)) is None:
+        raise UnknownExperimentError(experiment_id)
+
+
+def stored(session: Session, experiment_id: str) -> Stored:
+    """The experiment of this id, to be shown as JSON.
+
+    Raises:
+        UnknownExperimentError: there is none.
+    """
+    found = session.execute(_AS_STORED.where(Experiment.id == experiment_id)).one_or_none()
+    if found is None:
+        raise UnknownExperimentError(experiment_id)
+    return Stored(*found)
+
+
 def several(session: Session, ids: Sequence[str]) -> list[Experiment]:
     """The experiments of these ids, in this order.
 
@@ -86,22 +121,28 @@ def listing(
     cursor: str | None = None,
     *,
     oldest_first: bool = False,
-) -> Page:
+) -> Page[Experiment]:
     """Experiments, newest first unless asked otherwise, at most `limit`, going on behind `cursor` of the page before.
 
     Raises:
         CursorError: the cursor is none of ours.
     """
-    place = tuple_(Experiment.created, Experiment.id)
-    query = _filtered(filters)
-    if cursor:
-        last = tuple_(*cursors.read(cursor))
-        query = query.where(place > last if oldest_first else place < last)
-    order = (Experiment.created, Experiment.id)
-    query = query.order_by(*(order if oldest_first else (column.desc() for column in order)))
-    found = list(session.scalars(query.limit(limit + 1)))
-    items = found[:limit]
-    return Page(items, cursors.write(items[-1].created, items[-1].id) if len(found) > limit else None)
+    query = _paged(_filtered(select(Experiment), filters), limit, cursor, oldest_first)
+    found = list(session.scalars(query))
+    return Page(found[:limit], _next(found, limit))
+
+
+def stored_listing(
+    session: Session, filters: Filters, limit: int, cursor: str | None, *, oldest_first: bool
+) -> Page[Stored]:
+    """The same, to be shown as JSON.
+
+    Raises:
+        CursorError: the cursor is none of ours.
+    """
+    query = _paged(_filtered(_AS_STORED, filters), limit, cursor, oldest_first)
+    found = [Stored(*row) for row in session.execute(query)]
+    return Page(found[:limit], _next([each.row for each in found], limit))
 
 
 def metrics(
@@ -205,8 +246,27 @@ def sign_under(session: Session, lease: Lease) -> tuple[State, float | None]:
     return found.state, found.progressed
 
 
-def _filtered(filters: Filters) -> Select[Experiment]:
-    query = select(Experiment)
+# Reading and writing JSON anew would take most of the time of a list.
+_AS_STORED = select(Experiment, cast(Experiment.spec, Text), cast(Experiment.latest, Text)).options(
+    defer(Experiment.spec, raiseload=True), defer(Experiment.latest, raiseload=True)
+)
+
+
+def _paged(query: Select[*Columns], limit: int, cursor: str | None, oldest_first: bool) -> Select[*Columns]:
+    """One more than `limit`, to know whether more follow."""
+    place = tuple_(Experiment.created, Experiment.id)
+    if cursor:
+        last = tuple_(*cursors.read(cursor))
+        query = query.where(place > last if oldest_first else place < last)
+    order = (Experiment.created, Experiment.id)
+    return query.order_by(*(order if oldest_first else (column.desc() for column in order))).limit(limit + 1)
+
+
+def _next(found: Sequence[Experiment], limit: int) -> str | None:
+    return cursors.write(found[limit - 1].created, found[limit - 1].id) if len(found) > limit else None
+
+
+def _filtered(query: Select[*Columns], filters: Filters) -> Select[*Columns]:
     for column, wanted in (
         (Experiment.state, filters.state),
         (Experiment.dataset, filters.dataset),
