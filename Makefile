@@ -80,6 +80,10 @@ bench-plots: install  ## milliseconds of a picture of 20 runs x 500 epochs, cold
 bench-service: install  ## the API under load, beside MLflow's tracking server; ARGS=--large for 100,000 experiments
 	$(BIN)/python -m benchmarks.service $(ARGS)
 
+.PHONY: bench-scaling
+bench-scaling: install  ## 1 to 1,000 simulated workers against a real PostgreSQL and Redis
+	$(BIN)/python -m benchmarks.scaling
+
 .PHONY: bench-latency
 bench-latency: install  ## seconds from a request to its first epoch, with and without a spare child
 	$(BIN)/python -m benchmarks.latency
