@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import permissions, problems
+from api import handlers, permissions, problems
 from api.context import Context
 from api.guard import Visitor
 from api.problems import ProblemError, problem
@@ -50,7 +50,7 @@ class Gate:
         except ProblemError as error:
             await _refusal(request, error)(scope, receive, send)
         except DBAPIError as error:
-            await problems.unavailable(request, error)(scope, receive, send)
+            await handlers.unavailable(request, error)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
