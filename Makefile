@@ -75,3 +75,11 @@ bench-checkpoint: install  ## what a checkpoint of ResNet-18 costs beside an epo
 .PHONY: bench-plots
 bench-plots: install  ## milliseconds of a picture of 20 runs x 500 epochs, cold and from memory
 	$(BIN)/python -m benchmarks.plots
+
+.PHONY: bench-features
+bench-features: install  ## features into the record and out of it, beside plain files; memory of streaming 400 MB
+	$(BIN)/python -m benchmarks.features
+
+.PHONY: bench-latency
+bench-latency: install  ## seconds from a request to its first epoch, with and without a spare child
+	$(BIN)/python -m benchmarks.latency

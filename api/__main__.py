@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 import uvicorn
 
 from api.app import create
+from api.context import current
 from ncmix.errors import NcmixError
+from ncmix.jobs import journal
 from ncmix.jobs.settings import Settings, SettingsError
 
 _LOG = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ class AddressError(NcmixError, ValueError):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal comes; gives the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    journal.set_up("api", os.environ)
     options = _options(arguments)
     try:
         settings = Settings.from_environment()
@@ -36,8 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         create(settings), log_config=None, server_header=False, timeout_graceful_shutdown=_STOP_SECONDS
     )
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
     return 0
+
+
+class Server(uvicorn.Server):
+    """Ends the streams before it waits for connections to close: they would not close by themselves."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve nothing new, finish what is under way, stop."""
+        if (context := current(self.config.app)) is not None:
+            context.watch.end()
+        await super().shutdown(sockets)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

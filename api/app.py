@@ -12,13 +12,32 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
+from api.meters import Latencies, Meters
 from api.pictures import Pictures
-from api.routes import assets, experiments, health, plots, results, sweeps, vocabulary
+from api.routes import (
+    assets,
+    experiments,
+    exports,
+    features,
+    health,
+    meters,
+    plots,
+    results,
+    specs,
+    stream,
+    sweeps,
+    vocabulary,
+)
+from api.watching import Watch
+from api.web import asking, comparing, experiment, figures, files, listing
+from api.web import sweeps as sweep_pages
+from api.web.rendering import failure
 from ncmix import __version__
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database
@@ -29,14 +48,38 @@ from ncmix.spec import Spec, Sweep
 
 _JOIN_SECONDS = 5.0
 _REF = "#/components/schemas/{model}"
+# What no signature names.
+_DESCRIBED: tuple[type[BaseModel], ...] = (
+    Spec,
+    Sweep,
+    Extension,
+    problems.Problem,
+    models.PlotData,
+    models.NewMetrics,
+    models.NewOutput,
+    models.End,
+)
 _ROUTERS = (
     experiments.router,
+    specs.router,
     results.router,
+    features.router,
+    exports.router,
+    stream.router,
     plots.router,
     sweeps.router,
     vocabulary.router,
     health.router,
+    meters.router,
     assets.router,
+    # The web page.
+    listing.router,
+    experiment.router,
+    comparing.router,
+    asking.router,
+    sweep_pages.router,
+    figures.router,
+    files.router,
 )
 
 
@@ -55,8 +98,10 @@ def create(settings: Settings) -> FastAPI:
     app.state.settings = settings
     for router in _ROUTERS:
         app.include_router(router)
-    problems.install(app, [route for router in _ROUTERS for route in router.routes])
+    problems.install(app, [route for router in _ROUTERS for route in router.routes], failure)
+    app.state.meters = Meters()
     app.add_middleware(BodyLimit)
+    app.add_middleware(Latencies, meters=app.state.meters)
     app.openapi = lambda: _openapi(app)
     return app
 
@@ -64,7 +109,11 @@ def create(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    context = Context(settings, Database(settings.database_url), Hints(settings), Pictures())
+    database = Database.of(settings)
+    watch = Watch(database, settings.stream_seconds)
+    meters: Meters = app.state.meters
+    meters.follow(database, settings)
+    context = Context(settings, database, Hints(settings), Pictures(), watch, meters)
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
     warming = asyncio.create_task(asyncio.to_thread(_warm))
@@ -74,12 +123,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Also here: when every worker is dead, somebody has to say so.
         duties.reap(context.database, settings, name)
 
-    reaping = duties.every(settings.reap_seconds, reap, stopping)
+    def keep() -> None:
+        # And here, so that what is deleted gives back its room while no worker runs.
+        duties.keep(context.database, settings, name)
+
+    on_duty = [
+        duties.every(settings.reap_seconds, reap, stopping),
+        duties.every(duties.KEEP_SECONDS, keep, stopping),
+    ]
+    watching = asyncio.create_task(watch.run())
     try:
         yield
     finally:
         stopping.set()
-        reaping.join(_JOIN_SECONDS)
+        watch.end()
+        await watching
+        for thread in on_duty:
+            thread.join(_JOIN_SECONDS)
         await warming
         context.close()
 
@@ -107,7 +167,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             license_info=app.license_info,
         )
         _, found = models_json_schema(
-            [(model, "validation") for model in (Spec, Sweep, Extension, problems.Problem, models.PlotData)],
+            [(model, "validation") for model in _DESCRIBED],
             ref_template=_REF,
         )
         described["components"]["schemas"].update(found["$defs"])

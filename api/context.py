@@ -1,11 +1,13 @@
-"""What every request may use: the settings, the record, the queue of hints, the drawn pictures."""
+"""What every request may use: settings, record, queue of hints, drawn pictures, who watches what, meters."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.meters import Meters
 from api.pictures import Pictures
+from api.watching import Watch
 from ncmix.jobs.database import Database
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings
@@ -19,6 +21,8 @@ class Context:
     database: Database
     hints: Hints
     pictures: Pictures
+    watch: Watch
+    meters: Meters
 
     def close(self) -> None:
         """Close every connection."""
@@ -32,3 +36,8 @@ async def _context(request: Request) -> Context:
 
 # As a parameter of an endpoint.
 Service = Annotated[Context, Depends(_context)]
+
+
+def current(app: object) -> Context | None:
+    """The context of a running application; None before it runs."""
+    return getattr(getattr(app, "state", None), "context", None)

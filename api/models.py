@@ -27,8 +27,10 @@ class Links(BaseModel):
 
     self: str
     metrics: str
+    features: str
     log: str
     events: str
+    stream: str
     plots: dict[str, str]
 
 
@@ -92,8 +94,10 @@ class Experiment(BaseModel):
                     "links": {
                         "self": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c",
                         "metrics": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/metrics",
+                        "features": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/features",
                         "log": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/log",
                         "events": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/events",
+                        "stream": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/stream",
                         "plots": {"nc": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/plots/nc.png"},
                     },
                 }
@@ -182,6 +186,29 @@ class Events(BaseModel):
     last_id: int
 
 
+class NewMetrics(BaseModel):
+    """Of a stream: metrics of epochs that are new. Whatever a reader has of epochs later than `epoch` is void: then an
+    attempt has gone on from an earlier checkpoint.
+    """
+
+    epoch: int
+    items: list[MetricValue]
+
+
+class NewOutput(BaseModel):
+    """Of a stream: what the log has from byte `offset` on."""
+
+    offset: int
+    text: str
+
+
+class End(BaseModel):
+    """The last of a stream: the final state, `succeeded` or not, and why; `deleted` if the experiment is gone."""
+
+    state: State | Literal["deleted"]
+    reason: Reason | None
+
+
 class PlotLinks(BaseModel):
     """A plot: its address in each format, and the epochs it can be had of, where not every epoch will do.
 
@@ -255,4 +282,5 @@ def links(experiment_id: str) -> Links:
     """The addresses of an experiment's parts."""
     here = f"{ROOT}/experiments/{experiment_id}"
     plots = {name: f"{here}/plots/{name}.png" for name in PLOTS}
-    return Links(self=here, metrics=f"{here}/metrics", log=f"{here}/log", events=f"{here}/events", plots=plots)
+    parts = {name: f"{here}/{name}" for name in ("metrics", "features", "log", "events", "stream")}
+    return Links(self=here, **parts, plots=plots)

@@ -9,6 +9,7 @@ from fastapi import Path as PathParameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
+from ncmix.jobs import following, journal
 from ncmix.jobs.queries import Filters
 from ncmix.jobs.states import State, UnknownExperimentError
 from ncmix.plots import Options, Size, Split, Theme
@@ -28,7 +29,8 @@ LARGEST_NUMBER = 2**53
 
 
 async def _experiment_id(id: Annotated[str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"])]) -> str:  # noqa: A002
-    return checked_id(id)
+    journal.note(experiment=(checked := checked_id(id)))
+    return checked
 
 
 def checked_id(text: str) -> str:
@@ -112,11 +114,40 @@ class MetricFilter(Parameters):
     split: list[MetricSplit] = []
 
 
+class FeatureChoice(Parameters):
+    """Which features of a set."""
+
+    epoch: int | None = Field(None, ge=0, le=LARGEST_NUMBER, description="Default: the last of which the set was kept.")
+    array: str | None = Field(
+        None, max_length=64, description="One array; default: all of them, or for npy H.", examples=["H"]
+    )
+    class_: int | None = Field(
+        None, alias="class", ge=0, le=LARGEST_NUMBER, description="Only rows with this label.", examples=[3]
+    )
+    rows: str | None = Field(
+        None,
+        pattern=r"^[0-9]{0,15}:[0-9]{0,15}$",
+        description="Rows a to b − 1 (of those of the class, if one is named) as a:b.",
+        examples=["0:100"],
+    )
+
+
 class LogRange(Parameters):
     """Which bytes of a log."""
 
     offset: int = Field(0, ge=0, le=LARGEST_NUMBER, description="The header Next-Offset of the answer before.")
     limit: int = Field(2**20, ge=1, le=2**24)
+
+
+class StreamStart(Parameters):
+    """Where a stream begins."""
+
+    after: str = Field(
+        str(following.Cursor()),
+        max_length=50,
+        description="The id of the last event that was seen; a header Last-Event-ID, as browsers send, comes first.",
+        examples=["812.37.10240"],
+    )
 
 
 class EventRange(Parameters):

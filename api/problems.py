@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -16,8 +16,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ncmix import spec
+from ncmix.jobs.chunks import DamagedSetError
 from ncmix.jobs.cursors import CursorError
+from ncmix.jobs.following import FollowError
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
+from ncmix.jobs.objects import ObjectError
+from ncmix.jobs.parcel import RefusedFileError
+from ncmix.jobs.queries import UnknownSetError
+from ncmix.jobs.room import NoRoomError
+from ncmix.jobs.selecting import SelectionError
 from ncmix.jobs.states import NotAllowedError, UnknownExperimentError
 from ncmix.jobs.sweep_tables import AxisError
 from ncmix.jobs.sweeps import UnknownSweepError
@@ -112,10 +119,19 @@ def invalid_body(found: Sequence[Mapping[str, Any]]) -> ProblemError:
     return ProblemError(problem(422, "invalid-body", f"These fields cannot be used: {names}.", errors=errors))
 
 
-def answer(said: Problem, headers: Mapping[str, str] | None = None) -> Response:
+class ProblemResponse(Response):
     """The response that carries a problem."""
-    body = json.dumps(said.model_dump(), ensure_ascii=False).encode("utf-8", "backslashreplace")
-    return Response(body, said.status, headers, MEDIA_TYPE)
+
+    def __init__(self, said: Problem, headers: Mapping[str, str] | None = None) -> None:
+        body = json.dumps(said.model_dump(), ensure_ascii=False).encode("utf-8", "backslashreplace")
+        # The same address answers a browser's user with a page.
+        super().__init__(body, said.status, {**(headers or {}), "Vary": "Accept"}, MEDIA_TYPE)
+        self.said = said
+
+
+def answer(said: Problem, headers: Mapping[str, str] | None = None) -> ProblemResponse:
+    """The problem as it is sent."""
+    return ProblemResponse(said, headers)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -124,49 +140,76 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {s: {"description": phrase(s), "content": {MEDIA_TYPE: schema}} for s in statuses}
 
 
-def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Make every error of the application, with these routes, a problem."""
+# A problem as a page, for who wants one; else None.
+Pages = Callable[[Request, Problem], Response | None]
+
+
+def install(app: FastAPI, routes: Sequence[BaseRoute], pages: Pages) -> None:
+    """Make every error of the application, with these routes, a problem, or one of the `pages`."""
     app.state.routes = [route for route in routes if isinstance(route, Route)]
     for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
+        app.add_exception_handler(kind, _either(handler, pages))
 
 
-def _problem(request: Request, error: Exception) -> Response:
+def _either(handler: Callable[[Request, Exception], ProblemResponse], pages: Pages) -> Callable[..., Response]:
+    def handle(request: Request, error: Exception) -> Response:
+        said = handler(request, error)
+        page = pages(request, said.said)
+        if page is None:
+            return said
+        page.headers.update({name: value for name, value in said.headers.items() if name in _KEPT})
+        return page
+
+    return handle
+
+
+# The headers of a problem that its page has too.
+_KEPT = frozenset({"allow", "retry-after", "vary"})
+
+
+def _problem(request: Request, error: Exception) -> ProblemResponse:
     return answer(error.problem, error.headers) if isinstance(error, ProblemError) else _internal(request, error)
 
 
-def _not_found(request: Request, error: Exception) -> Response:
+def _not_found(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(404, "not-found", str(error)))
 
 
-def _conflict(request: Request, error: Exception) -> Response:
+def _conflict(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(409, "not-allowed", str(error)))
 
 
-def _cursor(request: Request, error: Exception) -> Response:
+def _cursor(request: Request, error: Exception) -> ProblemResponse:
     wrong = FieldError(pointer="/cursor", detail=str(error), part="query")
     return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
 
 
-def _reused(request: Request, error: Exception) -> Response:
+def _place(request: Request, error: Exception) -> ProblemResponse:
+    part: Literal["header", "query"] = "header" if "last-event-id" in request.headers else "query"
+    pointer = "/Last-Event-ID" if part == "header" else "/after"
+    wrong = FieldError(pointer=pointer, detail=str(error), part=part)
+    return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
+
+
+def _reused(request: Request, error: Exception) -> ProblemResponse:
     wrong = FieldError(pointer="/Idempotency-Key", detail=str(error), part="header")
     return answer(problem(422, "idempotency-key-reused", str(error), errors=[wrong]))
 
 
-def _in_flight(request: Request, error: Exception) -> Response:
+def _in_flight(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(409, "in-flight", str(error)), {"Retry-After": "1"})
 
 
-def _spec_from_before(request: Request, error: Exception) -> Response:
+def _spec_from_before(request: Request, error: Exception) -> ProblemResponse:
     """What is on record cannot be used for what was asked; a spec in a body has its errors named field by field."""
     return answer(problem(422, "invalid-spec", " ".join(str(error).split())))
 
 
-def _option(request: Request, error: Exception) -> Response:
+def _option(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(422, "invalid-parameter", str(error)))
 
 
-def _http(request: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> ProblemResponse:
     if not isinstance(error, HTTPException):
         return _internal(request, error)
     match error.status_code:
@@ -187,7 +230,7 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted({method for route in here for method in route.methods or ()})) or "GET"
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+def _invalid(request: Request, error: Exception) -> ProblemResponse:
     """What is wrong with the parameters; bodies are read and judged by ourselves."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
     errors = [_parameter(detail) for detail in found]
@@ -213,13 +256,26 @@ def _sentence(detail: Mapping[str, Any]) -> str:
             return f"{detail['input']!r:.80} {text}."
 
 
-def _unavailable(request: Request, error: Exception) -> Response:
+def _unavailable(request: Request, error: Exception) -> ProblemResponse:
     _LOG.error("The database did not answer a request: %s", error)
     detail = "The database does not answer, or its schema is not there yet; try again, or see /readyz."
     return answer(problem(503, "unavailable", detail), {"Retry-After": "5"})
 
 
-def _internal(request: Request, error: Exception) -> Response:
+def _store(request: Request, error: Exception) -> ProblemResponse:
+    _LOG.error("Features cannot be read: %s", error)
+    return answer(problem(503, "unavailable", str(error)), {"Retry-After": "5"})
+
+
+def _refused(request: Request, error: Exception) -> ProblemResponse:
+    return answer(problem(422, "invalid-file", str(error)))
+
+
+def _no_room(request: Request, error: Exception) -> ProblemResponse:
+    return answer(problem(507, "no-room", str(error)))
+
+
+def _internal(request: Request, error: Exception) -> ProblemResponse:
     # Starlette raises the error again behind this answer, so that the server's log has the traceback.
     detail = "This is a fault of the service, not of the request; its log has the details."
     return answer(problem(500, "internal", detail))
@@ -233,15 +289,22 @@ _HANDLERS: dict[type[Exception], Any] = {
     PlotError: _not_found,
     PlotOptionError: _option,
     AxisError: _option,
+    SelectionError: _option,
+    RefusedFileError: _refused,
+    UnknownSetError: _not_found,
     NotAllowedError: _conflict,
     SpecError: _spec_from_before,
     KeyReusedError: _reused,
     InFlightError: _in_flight,
     CursorError: _cursor,
+    FollowError: _place,
     RequestValidationError: _invalid,
     HTTPException: _http,
     OperationalError: _unavailable,
     InterfaceError: _unavailable,
     PoolTimeoutError: _unavailable,
+    DamagedSetError: _store,
+    ObjectError: _store,
+    NoRoomError: _no_room,
     Exception: _internal,
 }

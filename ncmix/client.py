@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from ncmix.spec import Spec, Sweep
 
 Json = dict[str, Any]
 _TRIES, _REST_SECONDS = 3, 0.5
+_PIECE = 2**20
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -100,6 +102,37 @@ class Client:
         """One picture of several."""
         query = {"ids": ",".join(experiments), **options}
         return self._send("GET", f"/compare/plots/{name}.{suffix}", params=query).content
+
+    def features(self, experiment: str) -> list[Json]:
+        """The array sets that were kept of it, with the addresses and digests of their arrays."""
+        return self._json("GET", f"/experiments/{experiment}/features")["items"]
+
+    def export(self, experiment: str, file: Path) -> None:
+        """Write all that is on record of it into a file: `.zip` for another service, `.pkl` for any Python.
+
+        Raises:
+            NcmixError: it was not sent whole; then there is no file.
+        """
+        part = file.with_name(f".{file.name}.part")
+        try:
+            with self._http.stream("GET", f"/experiments/{experiment}/export{file.suffix}") as response:
+                if response.is_error:
+                    response.read()
+                    raise ApiError(response.status_code, _problem(response))
+                with part.open("wb") as opened:
+                    for piece in response.iter_bytes():
+                        opened.write(piece)
+            part.replace(file)
+        except httpx2.TransportError as error:
+            raise NcmixError(f"The service at {self.url} did not send all of it: {error}.") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def import_file(self, file: Path) -> Json:
+        """Put an experiment on record that another service exported as a zip; once, however often it is sent."""
+        with file.open("rb") as opened:
+            headers = {"Content-Type": "application/zip", "Content-Length": str(file.stat().st_size)}
+            return self._json("POST", "/imports", content=iter(lambda: opened.read(_PIECE), b""), headers=headers)
 
     def submit_sweep(self, sweep: Sweep | Mapping[str, Any], dry_run: bool = False) -> Json:
         """Queue every cell of a sweep; the same again queues what is missing, failed or cancelled of it.

@@ -12,7 +12,7 @@ import sqlalchemy
 from ncmix.jobs.database import Database
 from ncmix.jobs.migrate import migrate
 from ncmix.jobs.settings import Settings
-from tests.servers import MissingBinaryError, Postgres, Redis, Server
+from tests.servers import S3, MissingBinaryError, Postgres, Redis, Server
 
 # Two threads that wait for each other on two busy cores are slower than one, by far; children inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -73,6 +73,13 @@ def migrated_file() -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """The session's object store."""
+    with started("s3", S3) as server:
+        yield server
+
+
 @pytest.fixture
 def redis_url(redis_server: Redis) -> str:
     """An empty Redis."""
@@ -115,6 +122,8 @@ def environment_of(home: Path, database_url: str, broker_url: str | None = None)
     return {
         "NCMIX_HOME": str(home),
         "NCMIX_DATABASE_URL": database_url,
+        # Most tests start a worker for one experiment: a spare child would only take the processor from it.
+        "NCMIX_WARM": "0",
         **({"NCMIX_BROKER_URL": broker_url} if broker_url else {}),
         **{f"NCMIX_{name}_SECONDS": value for name, value in short.items()},
     }

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+from ncmix.jobs import journal
 from ncmix.jobs.queue import QUEUES
 from ncmix.jobs.settings import Settings, SettingsError
 from worker import leash
@@ -36,7 +37,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Serve until SIGTERM: then stop the children, give back their leases, and end within the grace period."""
     arguments = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    journal.set_up("worker", os.environ)
     if arguments.leash is not None:
         # A slot of a fleet stops with it.
         os.set_inheritable(arguments.leash, False)

@@ -1,7 +1,9 @@
 """Celery around a slot: it hears the hints and keeps one pool process, in which the slot lives."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
@@ -77,6 +79,9 @@ def serve(settings: Settings, place: Place, queues: Sequence[str], command: Comm
     """Run until told to stop; gives the exit status. Tests have another command of the child."""
     for noisy in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Where Celery prints its farewell, past all logging.
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
     worker = build(settings, lambda: Slot(settings, place, queues, command)).Worker(
         pool="prefork",
         concurrency=1,

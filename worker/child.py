@@ -15,6 +15,8 @@ from worker.outcome import Outcome, read
 
 # The command of a child, given its lease, the descriptor for its outcome, and the one of its leash.
 Command = Callable[[Lease, int, int], Sequence[str]]
+# The same without a lease, or with one in it.
+Words = Callable[[int, int], Sequence[str]]
 _PIECE = 2**16
 _PLAIN = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
@@ -25,20 +27,30 @@ def runner(lease: Lease, outcome: int, leash: int) -> list[str]:
     return [sys.executable, "-m", "worker.runner", *words]
 
 
+def waiting_runner(outcome: int, leash: int) -> list[str]:
+    """The command that trains once it is given a lease."""
+    return [sys.executable, "-m", "worker.runner", f"--outcome={outcome}", f"--leash={leash}"]
+
+
 class Child:
     """A child process; on leaving the context its whole process group is gone."""
 
-    def __init__(self, command: Command, lease: Lease, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, words: Words, environment: Mapping[str, str] | None = None, *, waits: bool = False) -> None:
+        """
+        Args:
+            words: the command, given the descriptors for its outcome and of its leash.
+            environment: variables that it has besides those of this process.
+            waits: whether it will be given its lease.
+        """
         self.output = b""
         self._ended = False
         self._word = b""
         self._leash = Leash()
         self._outcome, told = os.pipe()
-        words = command(lease, told, self._leash.watched)
         try:
             self._process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
+                words(told, self._leash.watched),
+                stdin=subprocess.PIPE if waits else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=(told, self._leash.watched),
@@ -51,6 +63,17 @@ class Child:
         for pipe, sink in ((_descriptor(self._process.stdout), self._hear), (self._outcome, self._listen)):
             os.set_blocking(pipe, False)
             self._pipes.register(pipe, selectors.EVENT_READ, sink)
+
+    def give(self, lease: Lease) -> bool:
+        """Let one that waits train this experiment; False if it is dead."""
+        if self._process.stdin is None:
+            raise RuntimeError("The child was started with its lease.")
+        try:
+            with self._process.stdin as told:
+                told.write(f"{lease.experiment_id} {lease.fence}\n".encode())
+        except BrokenPipeError:
+            return False
+        return True
 
     @property
     def pid(self) -> int:
@@ -94,12 +117,17 @@ class Child:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it, and let go of its pipes."""
         self.end()
         self._leash.close()
         self._pipes.close()
         os.close(self._outcome)
-        if self._process.stdout:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
 
     def _drain(self, key: selectors.SelectorKey) -> None:
         """Read all there is now; at its end the pipe is not looked at again."""

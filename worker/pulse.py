@@ -1,5 +1,6 @@
 """Keeps the lease of one experiment, in a thread of its own: a database that hangs must not hold up its supervisor."""
 
+import contextvars
 import logging
 import threading
 import time
@@ -7,13 +8,14 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from ncmix.jobs import lifecycle, queries, recording
+from ncmix.jobs import journal, lifecycle, queries, recording
 from ncmix.jobs.database import Database, brief
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, LeaseLostError, State
 from worker.timer import Timer
 
 _LOG = logging.getLogger(__name__)
+_CHILD = logging.getLogger(journal.CHILD)
 _FLUSH_SECONDS = 1.0
 _OVER = b"\n[The output of this attempt goes on, but is not kept: it is over NCMIX_LOG_LIMIT.]\n"
 
@@ -36,10 +38,13 @@ class Pulse:
         self._lease, self._database, self._settings = lease, database, settings
         self._renewal, self._flush = Timer(settings.renew_seconds), Timer(_FLUSH_SECONDS)
         self._output, self._kept, self._lock = b"", 0, threading.Lock()
+        self._line = b""
         self._sign: float | None = None
         self._silent = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat_on, name="pulse", daemon=True)
+        # What it logs has the fields of the thread that it serves.
+        within = contextvars.copy_context()
+        self._thread = threading.Thread(target=within.run, args=(self._beat_on,), name="pulse", daemon=True)
 
     def start(self) -> None:
         """Begin to beat."""
@@ -52,8 +57,15 @@ class Pulse:
         if len(output) > room and self._kept <= self._settings.log_limit:
             kept += _OVER
         self._kept += len(kept)
+        self._journal(kept)
         with self._lock:
             self._output += kept
+
+    def _journal(self, kept: bytes) -> None:
+        """Every line that is whole, for whoever reads the logs of all processes in one place."""
+        *lines, self._line = (self._line + kept).split(b"\n")
+        for line in lines:
+            _CHILD.info("%s", line.decode("utf-8", "replace"))
 
     def stop(self, seconds: float) -> None:
         """Beat no more, and write what is left of the log; returns after so many seconds at most."""

@@ -1,6 +1,7 @@
 """The child of a supervisor: trains one experiment and records it, `python -m worker.runner ID FENCE`. Not for people.
 
-PyTorch is imported late, so that whatever is wrong with it is an outcome too.
+PyTorch is imported late, so that whatever is wrong with it is an outcome too. Without ID and FENCE it imports at once
+and waits for them on standard input; it touches no device before.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 
 from ncmix.jobs.states import Lease, LeaseLostError, Reason
 from worker import leash
@@ -21,19 +23,33 @@ _LOG = logging.getLogger("runner")
 def main() -> int:
     """Run the experiment, then say over the pipe how it ended; without a word the supervisor takes it for a crash."""
     parser = argparse.ArgumentParser(prog="python -m worker.runner")
-    parser.add_argument("experiment")
-    parser.add_argument("fence", type=int)
+    parser.add_argument("experiment", nargs="?")
+    parser.add_argument("fence", type=int, nargs="?")
     parser.add_argument("--outcome", type=int, required=True, help="descriptor of a pipe")
     parser.add_argument("--leash", type=int, required=True, help="descriptor of a pipe")
     arguments = parser.parse_args()
     for descriptor in (arguments.outcome, arguments.leash):
         os.set_inheritable(descriptor, False)
     leash.die_with_holder(arguments.leash)
-    outcome = _run(Lease(arguments.experiment, arguments.fence), _stop_on_sigterm())
+    stop = _stop_on_sigterm()
+    lease = Lease(arguments.experiment, arguments.fence) if arguments.experiment else _given()
+    outcome = _run(lease, stop) if lease else None
     if outcome is None:
         return 1
     os.write(arguments.outcome, write(outcome))
     return 0
+
+
+def _given() -> Lease | None:
+    """The lease of a child that was started ahead of its task, once it comes; None if none will."""
+    # What cannot be imported is said by `_run`: then there is an experiment to say it of.
+    with suppress(ImportError):
+        # PyTorch's optimizers import it in their first step, for seconds.
+        import torch._dynamo  # noqa: F401, PLC0415
+
+        import worker.training  # noqa: F401, PLC0415
+    experiment, _, fence = sys.stdin.readline().partition(" ")
+    return Lease(experiment, int(fence)) if fence else None
 
 
 def _stop_on_sigterm() -> threading.Event:

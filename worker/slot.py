@@ -6,12 +6,13 @@ import socket
 import threading
 from collections.abc import Sequence
 
-from ncmix.jobs import duties, lifecycle, queries
+from ncmix.jobs import duties, journal, lifecycle, queries
 from ncmix.jobs.database import Database
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim
 from worker.child import Command, runner
 from worker.places import Place
+from worker.spare import Spare
 from worker.supervise import Supervisor
 
 _LOG = logging.getLogger(__name__)
@@ -31,11 +32,17 @@ class Slot:
         self._settings, self._place, self._queues, self._command = settings, place, queues, command
         self._database = Database(settings.database_url)
         self._stopping, self._busy = threading.Event(), threading.Lock()
+        # Other commands are those of tests.
+        self._spare = Spare(place.environment) if settings.warm and command is runner else None
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def start(self) -> None:
-        """Begin to look, in threads of its own, for expired leases and for experiments of which no hint came."""
-        for seconds, duty in ((self._settings.reap_seconds, self.reap), (self._settings.poll_seconds, self.poll)):
+        """Begin to look, in threads of its own, for expired leases, for experiments of which no hint came, and for
+        what is kept no longer.
+        """
+        self._prepare()
+        every = {self.reap: self._settings.reap_seconds, self.poll: self._settings.poll_seconds}
+        for duty, seconds in {**every, self.keep: duties.KEEP_SECONDS}.items():
             duties.every(seconds, duty, self._stopping)
         _LOG.info("%s serves the queues %s on %s", self.name, ", ".join(self._queues), self._place)
 
@@ -46,7 +53,8 @@ class Slot:
     def join(self) -> None:
         """Wait until nothing runs any more."""
         with self._busy:
-            return
+            if self._spare:
+                self._spare.close()
 
     def drain(self) -> int:
         """Run experiments until nothing is queued or `stop` is called; gives how many.
@@ -59,11 +67,22 @@ class Slot:
             while not self._stopping.is_set() and (claim := self._claim()):
                 self._run(claim)
                 count += 1
+            if count:
+                self._prepare()
         return count
+
+    def _prepare(self) -> None:
+        """Nothing is queued: the next one shall not wait for PyTorch to load."""
+        if self._spare and not self._stopping.is_set():
+            self._spare.prepare()
 
     def reap(self) -> None:
         """Take experiments from workers that are dead."""
         duties.reap(self._database, self._settings, self.name)
+
+    def keep(self) -> None:
+        """Remove what is kept no longer."""
+        duties.keep(self._database, self._settings, self.name)
 
     def poll(self) -> None:
         """Run what waits without a hint, if this slot is free. Asks no broker: that may be what is broken."""
@@ -76,7 +95,10 @@ class Slot:
 
     def _run(self, claim: Claim) -> None:
         environment = self._place.environment
-        Supervisor(claim, self._database, self._settings, self._stopping, self._command, environment).run()
+        with journal.about(experiment=claim.lease.experiment_id, attempt=claim.attempt, worker=self.name):
+            Supervisor(
+                claim, self._database, self._settings, self._stopping, self._command, environment, self._spare
+            ).run()
 
     def _claim(self) -> Claim | None:
         with self._database.transaction() as session:

@@ -18,6 +18,7 @@ from ncmix.jobs.states import Claim, LeaseLostError, Reason, State
 from ncmix.spec import Limits
 from worker.child import Child, Command, runner
 from worker.pulse import Pulse
+from worker.spare import Spare
 
 _LOG = logging.getLogger(__name__)
 _SIGNALS = {number.value: number.name for number in signal.Signals}
@@ -39,6 +40,7 @@ class Supervisor:
         stopping: threading.Event,
         command: Command = runner,
         environment: Mapping[str, str] | None = None,
+        spare: Spare | None = None,
     ) -> None:
         """
         Args:
@@ -48,10 +50,11 @@ class Supervisor:
             stopping: set when this worker shall end.
             command: how to start the child; another one in tests.
             environment: variables that the child has besides those of this process.
+            spare: a child started ahead, taken if there is one.
         """
         self._claim, self._lease = claim, claim.lease
         self._database, self._settings, self._stopping = database, settings, stopping
-        self._command, self._environment = command, environment or {}
+        self._command, self._environment, self._spare = command, environment or {}, spare
         self._limits = _limits(claim.spec, settings)
         self._began = time.monotonic()
         self._pulse = Pulse(self._lease, database, settings)
@@ -62,7 +65,7 @@ class Supervisor:
         """Gives the state it leaves the experiment in; None if the lease was lost: then that is not ours to know."""
         _LOG.info("experiment %s: attempt %d begins", self._lease.experiment_id, self._claim.attempt)
         self._pulse.start()
-        with Child(self._command, self._lease, self._environment) as child:
+        with self._child() as child:
             while child.wait(self._pause()):
                 self._pulse.keep(child.take_output())
                 self._attend(child)
@@ -72,6 +75,10 @@ class Supervisor:
         state = self._settle(child, status)
         _LOG.info("experiment %s: attempt %d ends: %s", self._lease.experiment_id, self._claim.attempt, state)
         return state
+
+    def _child(self) -> Child:
+        taken = self._spare.take(self._lease) if self._spare else None
+        return taken or Child(partial(self._command, self._lease), self._environment)
 
     def _pause(self) -> float:
         return min(0.2, self._settings.watch_seconds)

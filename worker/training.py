@@ -48,7 +48,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
         DBAPIError: the database did not answer for as long as a lease lasts.
     """
     settings = Settings.from_environment()
-    database = Database(settings.database_url)
+    database = Database.of(settings)
     try:
         spec = _spec(database, lease)
         leave_a_core_free()
@@ -57,7 +57,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
             torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_fraction)
         _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
         keeper = Keeper(database, lease, settings)
-        training = run(spec, str(device), settings.data, keeper.begin(spec, device.type))
+        training = run(spec, str(device), settings.data, keeper.begin(spec, device))
         return Recorder(database, lease, settings, keeper).consume(training, stop)
     except LeaseLostError:
         raise
@@ -112,7 +112,7 @@ class Recorder:
     def _say(self, tick: Tick) -> None:
         def write() -> None:
             with self._database.transaction() as session:
-                recording.progress(session, self._lease, tick)
+                recording.progress(session, self._lease, tick, _gpu_bytes())
 
         patiently(write, self._patience)
 
@@ -135,6 +135,11 @@ def _spec(database: Database, lease: Lease) -> Spec:
     with database.reading() as session:
         queries.state_under(session, lease)
         return parse(queries.get(session, lease.experiment_id).spec)
+
+
+def _gpu_bytes() -> int | None:
+    """What PyTorch holds of this process's GPU; None on a CPU. Asks nothing of the device."""
+    return torch.cuda.memory_reserved() if torch.cuda.is_initialized() else None
 
 
 def _since(start: float) -> float:

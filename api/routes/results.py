@@ -26,6 +26,7 @@ _LOG = {
     "headers": {
         "Next-Offset": {"description": "Where the next bytes will be", "schema": {"type": "integer"}},
         "Log-Ended": {"description": "true: nothing will follow", "schema": {"type": "boolean"}},
+        "Experiment-State": {"description": "How it went, once the log has ended", "schema": {"type": "string"}},
     },
 }
 
@@ -60,10 +61,11 @@ def _metrics(experiment_id: str, which: MetricFilter, service: Service) -> list[
 
 @router.get("/log", response_class=Response, responses={200: _LOG, **problems.responses(404, 422, 503)})
 def get_log(experiment_id: ExperimentId, which: Annotated[LogRange, Query()], service: Service) -> Response:
-    """What the experiment's process has printed. That it has ended says nothing about success: ask for the state."""
+    """What the experiment's process has printed. That it has ended is no success: Experiment-State says how it went."""
     with service.database.reading() as session:
         part = queries.log(session, experiment_id, which.offset, which.limit)
-    headers = {"Next-Offset": str(part.next_offset), "Log-Ended": "true" if part.ended else "false"}
+    ended = "true" if part.ended else "false"
+    headers = {"Next-Offset": str(part.next_offset), "Log-Ended": ended, "Experiment-State": part.state}
     return Response(part.data, media_type="text/plain; charset=utf-8", headers=headers)
 
 

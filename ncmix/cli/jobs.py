@@ -18,9 +18,9 @@ def doctor() -> None:
 
 
 @jobs.command()
-@click.option("--days", type=click.FloatRange(min=0), help="Also checkpoints of what ended more than so many days ago.")
+@click.option("--days", type=click.FloatRange(min=0), help="Instead of NCMIX_KEEP_CHECKPOINT_DAYS.")
 def gc(days: float | None) -> None:
-    """Remove what nobody needs any more, and give its room on the disk back."""
+    """Remove what nobody needs any more and what NCMIX_KEEP_* keep no longer; give its room on the disk back."""
     _run("ncmix.jobs.leftovers", *([] if days is None else [f"--days={days}"]))
 
 

@@ -57,7 +57,8 @@ def running(home: Path, host: str, port: int) -> Iterator[Service]:
     """
     logs = home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "NCMIX_HOME": str(home.resolve())}
+    # Its logs are files that people read.
+    environment = {"NCMIX_LOG_FORMAT": "text", **os.environ, "NCMIX_HOME": str(home.resolve())}
     _migrate(environment)
     with ExitStack() as stack, _listening(host, port) as listener:
         url = f"http://{host}:{listener.getsockname()[1]}"

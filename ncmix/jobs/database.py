@@ -18,9 +18,17 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from ncmix.jobs.objects import ObjectError, Objects, opened
+from ncmix.jobs.settings import Settings
+
 T = TypeVar("T")
+
+# Where a session has the Objects of its database.
+OBJECTS = "objects"
 _WRITER = "ncmix_writer"
 _RETRY_SECONDS = 0.5
+# 32 MB: other writers wait for one piece, not for all.
+_PAGES_AT_ONCE = 2000
 # The second is what a write-ahead log meets that finds no room for its index.
 _SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _PRAGMAS = (
@@ -35,13 +43,18 @@ _PRAGMAS = (
 
 
 class Database:
-    """One record, on SQLite or PostgreSQL. Not to be carried over a fork: make a new one behind it."""
+    """One record, on SQLite or PostgreSQL. Not to be carried over a fork: make a new one behind it.
 
-    def __init__(self, url: str) -> None:
+    `objects` are where it keeps the bytes of features, if not in itself; every session has them in its `info`.
+    """
+
+    def __init__(self, url: str, objects: Objects | None = None) -> None:
         """
         Args:
             url: SQLAlchemy's, as in `Settings.database_url`.
+            objects: where the bytes of features lie, if not in the database.
         """
+        self.objects = objects
         self.engine = create(url, binary=True)
         self._lock: AbstractContextManager[Any] = nullcontext()
         readers, writers = self.engine, self.engine
@@ -52,8 +65,18 @@ class Database:
         else:
             # What is read in one `reading` is of one instant, as SQLite has it anyway.
             readers = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._writers = sessionmaker(writers, expire_on_commit=False)
-        self._readers = sessionmaker(readers, expire_on_commit=False)
+        info = {OBJECTS: objects}
+        self._writers = sessionmaker(writers, expire_on_commit=False, info=info)
+        self._readers = sessionmaker(readers, expire_on_commit=False, info=info)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Database":
+        """The record of a service, with its feature store.
+
+        Raises:
+            ObjectError: the store cannot be used.
+        """
+        return cls(settings.database_url, opened(settings.feature_store))
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -68,11 +91,20 @@ class Database:
             yield session
 
     def give_back(self) -> None:
-        """Let SQLite's file shrink by what was deleted; PostgreSQL looks after that itself."""
-        if self.engine.dialect.name == "sqlite":
-            with self._lock, closing(self.engine.raw_connection()) as connection:
-                # As a script: a plain execute stops after the first page.
-                connection.cursor().executescript("PRAGMA incremental_vacuum")
+        """Let SQLite's file shrink by what was deleted, piece by piece; PostgreSQL looks after that itself."""
+        if self.engine.dialect.name != "sqlite":
+            return
+        with closing(self.engine.raw_connection()) as connection:
+            cursor, free = connection.cursor(), 0
+            # As long as that helps: another process may keep the last ones.
+            while (left := cursor.execute("PRAGMA freelist_count").fetchone()[0]) and left != free:
+                free = left
+                with self._lock:
+                    # As a script: a plain execute stops after the first page.
+                    cursor.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+            if free:
+                # Only then does the file itself shrink; waits for nobody.
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def dispose(self) -> None:
         """Close every connection."""
@@ -80,16 +112,16 @@ class Database:
 
 
 def patiently(action: Callable[[], T], seconds: float) -> T:
-    """What `action` gives; while the database does not answer, try again, for as long as `seconds`.
+    """What `action` gives; while database or feature store do not answer, try again, for as long as `seconds`.
 
     Raises:
-        OperationalError, InterfaceError: it still did not.
+        OperationalError, InterfaceError, ObjectError: it still did not.
     """
     deadline = time.monotonic() + seconds
     while True:
         try:
             return action()
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError, ObjectError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY_SECONDS)

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from ncmix.jobs import migrate
 from ncmix.jobs.database import Database, brief, now
-from ncmix.jobs.leftovers import leftovers
+from ncmix.jobs.leftovers import leftovers, stored
+from ncmix.jobs.objects import ObjectError
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings, SettingsError
 from ncmix.jobs.states import HELD
@@ -32,10 +33,15 @@ def findings(settings: Settings, database: Database) -> Iterator[str]:
         yield wrong
         return
     yield from _broker(settings)
+    try:
+        folders = stored(database.objects)
+    except ObjectError as error:
+        folders = frozenset[str]()
+        yield str(error)
     with database.reading() as session:
         yield from _stale(session, settings)
         yield from _waiting(session)
-        yield from leftovers(session, settings).sentences()
+        yield from leftovers(session, settings, folders).sentences()
     yield from _disk(settings)
 
 
@@ -94,7 +100,11 @@ def main() -> int:
     except SettingsError as error:
         _LOG.error("%s", error)
         return 2
-    database = Database(settings.database_url)
+    try:
+        database = Database.of(settings)
+    except ObjectError as error:
+        sys.stdout.write(f"- {error}\n")
+        return 1
     try:
         found = list(findings(settings, database))
     except DBAPIError as error:

@@ -9,12 +9,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from ncmix.jobs import idempotency, lifecycle
+from ncmix.jobs import journal, lifecycle, retention
 from ncmix.jobs.database import Database, brief, now
+from ncmix.jobs.retention import Expired
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.tables import Duty, Experiment
 
-REAPER = "reaper"
+REAPER, KEEPER = "reaper", "keeper"
+# How often the policy of what is kept is applied.
+KEEP_SECONDS = 3600.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -60,8 +63,19 @@ def reap(database: Database, settings: Settings, holder: str) -> list[Experiment
     with database.transaction() as session:
         if not take(session, REAPER, holder, 2 * settings.reap_seconds):
             return []
-        idempotency.forget(session)
         reaped = lifecycle.reap(session, settings)
     for experiment in reaped:
-        _LOG.warning("experiment %s: %s: %s", experiment.id, experiment.state, experiment.reason_message)
+        with journal.about(experiment=experiment.id, attempt=experiment.attempt):
+            _LOG.warning("experiment %s: %s: %s", experiment.id, experiment.state, experiment.reason_message)
     return reaped
+
+
+def keep(database: Database, settings: Settings, holder: str) -> Expired | None:
+    """Remove what is kept no longer, unless another process does; None then."""
+    with database.transaction() as session:
+        if not take(session, KEEPER, holder, 2 * KEEP_SECONDS):
+            return None
+    expired = retention.expire(database, settings, settings.keep)
+    if expired != Expired():
+        _LOG.info("kept no longer: %s", expired)
+    return expired

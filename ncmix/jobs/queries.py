@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session
 
+from ncmix.errors import NcmixError
 from ncmix.jobs import cursors, features
 from ncmix.jobs.database import now
 from ncmix.jobs.fencing import is_held
@@ -21,6 +22,10 @@ from ncmix.jobs.tables import (
     SweepCell,
 )
 from ncmix.results import ArraySet, MetricRow, Probe, Run
+
+
+class UnknownSetError(NcmixError, LookupError):
+    """No such array set was kept; the message is a sentence."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,13 @@ class Page:
 
 @dataclass(frozen=True)
 class LogPart:
-    """Some bytes of a log from `offset` on. Nothing will follow `next_offset` if `ended`."""
+    """Some bytes of a log from `offset` on. Nothing will follow `next_offset` if `ended`: how it went, `state` says."""
 
     data: bytes
     offset: int
     next_offset: int
     ended: bool
+    state: State
 
 
 def get(session: Session, experiment_id: str) -> Experiment:
@@ -133,19 +139,43 @@ def log(session: Session, experiment_id: str, offset: int = 0, limit: int = 2**2
     pieces = [data[max(0, offset - start) : max(0, offset + limit - start)] for start, data in session.execute(query)]
     data = b"".join(pieces)
     end = offset + len(data)
-    return LogPart(data, offset, end, ended=experiment.finished is not None and end >= experiment.log_bytes)
+    ended = experiment.finished is not None and end >= experiment.log_bytes
+    return LogPart(data, offset, end, ended, experiment.state)
 
 
-def events(session: Session, experiment_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
-    """What happened to an experiment behind event number `after`, in order."""
-    query = select(Event).where(Event.experiment_id == experiment_id, Event.id > after).order_by(Event.id).limit(limit)
-    return list(session.scalars(query))
+def events(
+    session: Session, experiment_id: str, after: int = 0, limit: int = 1000, without: Sequence[str] = ()
+) -> list[Event]:
+    """What happened to an experiment behind event number `after`, in order; nothing of the kinds `without`."""
+    query = select(Event).where(Event.experiment_id == experiment_id, Event.id > after, Event.kind.not_in(without))
+    return list(session.scalars(query.order_by(Event.id).limit(limit)))
+
+
+def last_event(session: Session, experiment_id: str) -> int:
+    """The number of the newest event of an experiment."""
+    return session.scalar(select(func.max(Event.id)).where(Event.experiment_id == experiment_id)) or 0
 
 
 def feature_sets(session: Session, experiment_id: str) -> list[FeatureSet]:
     """The complete array sets of an experiment by epoch and name, without their arrays."""
     query = select(FeatureSet).where(FeatureSet.experiment_id == experiment_id, FeatureSet.state == "complete")
     return list(session.scalars(query.order_by(FeatureSet.epoch, FeatureSet.name)))
+
+
+def feature_set(session: Session, experiment_id: str, name: str, epoch: int | None) -> FeatureSet:
+    """One complete array set without its arrays; the last that was kept if no epoch is named.
+
+    Raises:
+        UnknownSetError: none of this name was kept, or not of this epoch.
+    """
+    named = [s for s in feature_sets(session, experiment_id) if s.name == name]
+    if found := [s for s in named if epoch in (None, s.epoch)]:
+        return found[-1]
+    if named:
+        epochs = ", ".join(str(s.epoch) for s in named)
+        raise UnknownSetError(f"The set {name!r} was not kept of epoch {epoch}; it was of {epochs}.")
+    known = ", ".join(sorted({s.name for s in feature_sets(session, experiment_id)})) or "none yet"
+    raise UnknownSetError(f"The experiment has no set {name!r}; there are {known}.")
 
 
 def array_set(session: Session, experiment_id: str, epoch: int, name: str) -> ArraySet | None:

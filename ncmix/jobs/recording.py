@@ -17,8 +17,8 @@ from ncmix.results import Snapshot, Tick
 _NEWEST = 0.25
 
 
-def progress(session: Session, lease: Lease, tick: Tick) -> None:
-    """Say how far the epoch under way is.
+def progress(session: Session, lease: Lease, tick: Tick, gpu_bytes: int | None = None) -> None:
+    """Say how far the epoch under way is, and how much memory of a GPU this process holds.
 
     Raises:
         LeaseLostError: the lease is not held any more; nothing was written. So it is with every function here.
@@ -27,7 +27,7 @@ def progress(session: Session, lease: Lease, tick: Tick) -> None:
     changed = session.scalar(
         update(Experiment)
         .where(is_held(lease))
-        .values(epoch=done, step=tick.step, steps=tick.steps, progressed=now())
+        .values(epoch=done, step=tick.step, steps=tick.steps, progressed=now(), gpu_bytes=gpu_bytes)
         .returning(Experiment.id)
         .execution_options(synchronize_session=False)
     )

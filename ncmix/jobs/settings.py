@@ -12,11 +12,29 @@ from ncmix.errors import NcmixError
 
 Device = Literal["auto", "cpu", "cuda"]
 Queue = Literal["cpu", "gpu"]
+LogFormat = Literal["auto", "json", "text"]
 _SLOT = re.compile(r"cpu|\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+")
 
 
 class SettingsError(NcmixError, ValueError):
     """A setting cannot be used; the message is a sentence that names the variable, its value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How long bulky parts of experiments that ended are kept; None is for ever.
+
+    Attributes:
+        checkpoint_days: days after its end until its checkpoints go: then it cannot be extended any more.
+        feature_days: the same of its features.
+        feature_bytes: how much all features on record may be; those of the experiment that ended first go first.
+        log_days: days after its end until its log goes.
+    """
+
+    checkpoint_days: float | None = None
+    feature_days: float | None = None
+    feature_bytes: int | None = None
+    log_days: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,14 +54,21 @@ class Settings:
         watch_seconds: how often it looks whether the experiment shall be cancelled.
         poll_seconds: how often an idle worker looks for queued experiments of which no hint came.
         reap_seconds: how often expired leases are looked for.
+        stream_seconds: how often the record is looked at for those who follow an experiment.
         grace_seconds: how long a child may take to stop before it is killed.
         stall_seconds: how long a training may give no sign of life before it is stopped; a spec can say otherwise.
         slots: where experiments run: `auto` (on every GPU, or else one on the CPU), or names of GPUs and `cpu`.
         slots_per_gpu: how many experiments share a GPU, and its memory, if `slots` is `auto`.
         gpu_memory_fraction: the share of a GPU's memory that a child may use.
+        warm: whether an idle slot keeps a child that has loaded PyTorch.
         max_attempts: how many times an experiment may die with its worker or its child.
         backoff_seconds: how long an experiment rests after its first such death; doubled after each further one.
         log_limit: how many bytes of an attempt's output are kept.
+        feature_store: where features lie: `sql`, or the address of a folder (file:///…) or a bucket (s3://…).
+        feature_quota: how many bytes all features together may take; None for as many as the disk has.
+        import_limit: how many bytes an imported file may have, and what is in it when unpacked.
+        keep: how long what is kept.
+        log_format: how API and workers log: `auto` is text on a terminal and JSON elsewhere.
     """
 
     home: Path
@@ -58,14 +83,21 @@ class Settings:
     watch_seconds: float = 1.0
     poll_seconds: float = 15.0
     reap_seconds: float = 15.0
+    stream_seconds: float = 0.5
     grace_seconds: float = 30.0
     stall_seconds: float = 3600.0
     slots: tuple[str, ...] = ("auto",)
     slots_per_gpu: int = 1
     gpu_memory_fraction: float = 1.0
+    warm: bool = True
     max_attempts: int = 3
     backoff_seconds: float = 5.0
     log_limit: int = 16 * 2**20
+    feature_store: str = "sql"
+    feature_quota: int | None = None
+    import_limit: int = 2 * 2**30
+    log_format: LogFormat = "auto"
+    keep: Keep = Keep()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -88,14 +120,23 @@ class Settings:
             watch_seconds=_seconds(environment, "NCMIX_WATCH_SECONDS", cls.watch_seconds),
             poll_seconds=_seconds(environment, "NCMIX_POLL_SECONDS", cls.poll_seconds),
             reap_seconds=_seconds(environment, "NCMIX_REAP_SECONDS", cls.reap_seconds),
+            stream_seconds=_seconds(environment, "NCMIX_STREAM_SECONDS", cls.stream_seconds),
             grace_seconds=_seconds(environment, "NCMIX_GRACE_SECONDS", cls.grace_seconds),
             stall_seconds=_seconds(environment, "NCMIX_STALL_SECONDS", cls.stall_seconds),
             slots=_slots(environment),
             slots_per_gpu=_whole(environment, "NCMIX_SLOTS_PER_GPU", cls.slots_per_gpu),
             gpu_memory_fraction=_share(environment, "NCMIX_GPU_MEMORY_FRACTION", cls.gpu_memory_fraction),
+            warm=_one_of(environment, "NCMIX_WARM", ("0", "1"), "1") == "1",
             max_attempts=_whole(environment, "NCMIX_MAX_ATTEMPTS", cls.max_attempts),
             backoff_seconds=_seconds(environment, "NCMIX_BACKOFF_SECONDS", cls.backoff_seconds),
             log_limit=_whole(environment, "NCMIX_LOG_LIMIT", cls.log_limit),
+            feature_store=_feature_store(environment),
+            feature_quota=_whole(environment, "NCMIX_FEATURE_QUOTA", 0)
+            if environment.get("NCMIX_FEATURE_QUOTA")
+            else None,
+            import_limit=_whole(environment, "NCMIX_IMPORT_LIMIT", cls.import_limit),
+            log_format=_one_of(environment, "NCMIX_LOG_FORMAT", get_args(LogFormat), cls.log_format),
+            keep=_keep(environment),
         )
         if settings.renew_seconds > settings.lease_seconds / 2:
             raise SettingsError(
@@ -159,11 +200,40 @@ def _broker_url(url: str | None) -> str:
     return url
 
 
+def _feature_store(environment: Mapping[str, str]) -> str:
+    url = environment.get("NCMIX_FEATURE_STORE") or "sql"
+    if url != "sql" and not re.fullmatch(r"file:///[^?#]+|s3://[a-z0-9][a-z0-9.-]+(/[^?#]*)?", url):
+        raise SettingsError(f"NCMIX_FEATURE_STORE is {url!r}; allowed are sql, file:///folder and s3://bucket/prefix.")
+    return url.rstrip("/")
+
+
 def _data(environment: Mapping[str, str], home: Path) -> DataHome:
     try:
         return DataHome.from_environment({**environment, "NCMIX_HOME": str(home)})
     except DataHomeError as error:
         raise SettingsError(str(error)) from error
+
+
+def _keep(environment: Mapping[str, str]) -> Keep:
+    size = "NCMIX_KEEP_FEATURE_BYTES"
+    return Keep(
+        checkpoint_days=_days(environment, "NCMIX_KEEP_CHECKPOINT_DAYS"),
+        feature_days=_days(environment, "NCMIX_KEEP_FEATURE_DAYS"),
+        feature_bytes=_whole(environment, size, 1) if environment.get(size) else None,
+        log_days=_days(environment, "NCMIX_KEEP_LOG_DAYS"),
+    )
+
+
+def _days(environment: Mapping[str, str], name: str) -> float | None:
+    if not (text := environment.get(name)):
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 10**6:
+        raise SettingsError(f"{name} is {text!r}; allowed is a number of days from 0, or nothing: for ever.")
+    return value
 
 
 def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> Any:

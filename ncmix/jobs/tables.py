@@ -50,10 +50,10 @@ class Experiment(Base):
     """One spec to be run, how far it is and what came last: all that a list shows.
 
     `epoch` counts the epochs done, `step` of `steps` the batches of the one under way; `progressed` is when the
-    training last gave a sign of life. `attempt` counts the starts
+    training last gave a sign of life, `gpu_bytes` what it then held of a GPU's memory. `attempt` counts the starts
     that are charged, `fence` all starts: the token without which nothing can be written. `log_bytes` is the length of
     the log, `revision` grows with every change that a reader could see in metrics, features or state. `parent_id` names
-    the experiment that was retried or extended to make this one, also when that is no longer on record.
+    the experiment that was retried or extended to make this one, also when that is gone; `feature_bytes` were expected.
     """
 
     __tablename__ = "experiment"
@@ -62,6 +62,8 @@ class Experiment(Base):
         CheckConstraint(f"state IN ({', '.join(map(repr, STATES))})", name="state"),
         Index("ix_experiment_created_id", "created", "id"),
         Index("ix_experiment_state_created_id", "state", "created", "id"),
+        # Counts are taken of the index alone.
+        Index("ix_experiment_state_queue", "state", "queue"),
         # What a claim looks through: only what is queued, however long the history.
         Index(
             "ix_experiment_queued",
@@ -104,10 +106,12 @@ class Experiment(Base):
     step: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int] = mapped_column(default=0)
     progressed: Mapped[float | None]
+    gpu_bytes: Mapped[int | None] = mapped_column(BigInteger)
     epoch_seconds: Mapped[float | None]
     latest: Mapped[dict[str, Any]] = mapped_column(default=dict)
     log_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     revision: Mapped[int] = mapped_column(default=0)
+    feature_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
     @property
     def progress(self) -> float:
@@ -152,7 +156,8 @@ class MetricValue(Base):
 class FeatureSet(Base):
     """Arrays with one row a sample, kept of one epoch; to be read once `state` is complete.
 
-    `columns` maps the name of each array to its dtype, shape and sha256 (of its bytes, C order, little endian).
+    `columns` maps the name of each array to its dtype, shape and sha256 (of its bytes, C order, little endian). The
+    bytes are in its chunks, or, if it has a `folder`, in objects under that name in the object store.
     """
 
     __tablename__ = "feature_set"
@@ -171,10 +176,11 @@ class FeatureSet(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     columns: Mapped[dict[str, Any]]
     facts: Mapped[dict[str, Any]]
+    folder: Mapped[str | None] = mapped_column(String(64))
 
 
 class FeatureChunk(Base):
-    """Some rows of one array, at most 4 MiB unless a single row is larger."""
+    """Some rows of one array, at most 4 MiB unless a single row is larger; without `data` if the set has a folder."""
 
     __tablename__ = "feature_chunk"
 
@@ -183,6 +189,7 @@ class FeatureChunk(Base):
     first_row: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     rows: Mapped[int]
     data: Mapped[bytes]
+    sha256: Mapped[str | None] = mapped_column(String(64))
 
 
 class CheckpointFile(Base):

@@ -56,13 +56,13 @@ def test_a_log_is_read_on_from_where_one_was(client: TestClient, lives: Lives):
     first = client.get(here)
     assert first.text == "epoch 1 · λ\n"
     assert first.headers["content-type"] == "text/plain; charset=utf-8"
-    assert first.headers["log-ended"] == "false"
+    assert (first.headers["log-ended"], first.headers["experiment-state"]) == ("false", "running")
     lives.log(lease, b"epoch 2\n")
     rest = client.get(here, params={"offset": first.headers["next-offset"]})
     assert rest.text == "epoch 2\n"
     lives.fail(lease, Reason("oom", "The GPU has no memory left."))
     end = client.get(here, params={"offset": rest.headers["next-offset"]})
-    assert (end.text, end.headers["log-ended"]) == ("", "true")
+    assert (end.text, end.headers["log-ended"], end.headers["experiment-state"]) == ("", "true", "failed")
     piece = client.get(here, params={"offset": 2, "limit": 3})
     assert (piece.text, piece.headers["next-offset"], piece.headers["log-ended"]) == ("och", "5", "false")
 

@@ -13,7 +13,7 @@ from sqlalchemy import select, text, update
 from ncmix.jobs import checkpoints, doctor, features, lifecycle
 from ncmix.jobs.database import Database, now
 from ncmix.jobs.leftovers import collect
-from ncmix.jobs.settings import Settings
+from ncmix.jobs.settings import Keep, Settings
 from ncmix.jobs.tables import CheckpointFile, Experiment, FeatureSet
 from ncmix.results import ArraySet
 from tests.jobs.helpers import claim, submit
@@ -79,11 +79,11 @@ def test_leftovers_are_found_and_removed_and_nothing_else(database: Database, se
 
 def test_checkpoints_of_what_ended_long_ago_go_only_on_request(database: Database, settings: Settings) -> None:
     experiment = _with_leftovers(database, settings)
-    collect(database, settings, days=1.0)
+    collect(database, settings, Keep(checkpoint_days=1.0))
     assert experiment in _folders(settings)
     with database.transaction() as session:
         session.execute(update(Experiment).values(finished=now() - 2 * 86400))
-    collect(database, settings, days=1.0)
+    collect(database, settings, Keep(checkpoint_days=1.0))
     assert _folders(settings) == {"not-ours"}
     with database.reading() as session:
         assert session.scalars(select(CheckpointFile)).all() == []

@@ -248,9 +248,9 @@ def _unreachable(*_: object) -> None:
 def test_a_child_dies_with_its_supervisor(tmp_path: Path) -> None:
     """Even a deaf one, and even when its supervisor was killed without a chance to do anything."""
     code = (
-        "import sys; from worker.child import Child; from ncmix.jobs.states import Lease\n"
-        f"command = lambda _, outcome, leash: [sys.executable, {str(CHILDREN)!r}, 'deaf', str(outcome), str(leash)]\n"
-        "with Child(command, Lease('x', 1)) as child:\n"
+        "import sys; from worker.child import Child\n"
+        f"command = lambda outcome, leash: [sys.executable, {str(CHILDREN)!r}, 'deaf', str(outcome), str(leash)]\n"
+        "with Child(command) as child:\n"
         "    while b'ready' not in child.output: child.wait(1)\n"
         "    print(child.pid, flush=True)\n"
         "    while True: child.wait(60)\n"
