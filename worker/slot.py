@@ -102,4 +102,4 @@ class Slot:
 
     def _claim(self) -> Claim | None:
         with self._database.transaction() as session:
-            return lifecycle.claim(session, self._queues, self.name, self._settings)
+            return lifecycle.claim(session, self._queues, self.name, self._settings, gpus=len(self._place.gpus))

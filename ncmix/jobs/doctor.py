@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -84,6 +84,20 @@ def _waiting(session: Session) -> Iterator[str]:
                 f"{count} experiments wait in the queue {queue!r} and none is running there: start a worker that "
                 f"serves it (python -m worker --queues {queue})."
             )
+    yield from _too_large(session, waits)
+
+
+def _too_large(session: Session, waits: tuple[ColumnElement[bool], ...]) -> Iterator[str]:
+    """What needs more GPUs than any slot at work has: of a slot that is idle nothing is on record."""
+    most = session.scalar(select(func.max(Experiment.devices)).where(Experiment.queue == "gpu", *waits))
+    if most is None or most == 1:
+        return
+    held = (Experiment.queue == "gpu", Experiment.state.in_(HELD), Experiment.devices >= most)
+    if session.scalar(select(Experiment.id).where(*held).limit(1)) is None:
+        yield (
+            f"An experiment waits for {most} devices and none is running that has so many: start a worker with a slot "
+            f"of {most} GPUs (NCMIX_SLOTS={'+'.join(map(str, range(most)))})."
+        )
 
 
 def _disk(settings: Settings) -> Iterator[str]:

@@ -13,7 +13,8 @@ from ncmix.errors import NcmixError
 Device = Literal["auto", "cpu", "cuda"]
 Queue = Literal["cpu", "gpu"]
 LogFormat = Literal["auto", "json", "text"]
-_SLOT = re.compile(r"cpu|\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+")
+_GPU = r"(?:\d{1,3}|(?:GPU|MIG)-[0-9A-Za-z/-]+)"
+_SLOT = re.compile(rf"cpu|{_GPU}(?:\+{_GPU})*")
 
 
 class SettingsError(NcmixError, ValueError):
@@ -249,7 +250,7 @@ def _slots(environment: Mapping[str, str]) -> tuple[str, ...]:
     if words != ("auto",) and not all(_SLOT.fullmatch(word) for word in words):
         raise SettingsError(
             f"NCMIX_SLOTS is {text!r}; allowed are auto, or words with commas between, one a slot: cpu, and GPUs by "
-            "number or UUID as CUDA_VISIBLE_DEVICES has them."
+            "number or UUID as CUDA_VISIBLE_DEVICES has them, 0+1 for a slot of two."
         )
     return words
 

@@ -90,6 +90,7 @@ class Experiment(Base):
     state: Mapped[State] = mapped_column(String(16))
     queue: Mapped[str] = mapped_column(String(16))
     priority: Mapped[int]
+    devices: Mapped[int] = mapped_column(default=1)
     created: Mapped[float]
     not_before: Mapped[float]
     started: Mapped[float | None]

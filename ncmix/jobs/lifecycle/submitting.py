@@ -208,6 +208,7 @@ def _row(spec: Spec, key: str, queue: str, repeat: int, parent: Experiment | Non
         "state": "queued",
         "queue": queue,
         "priority": spec.priority,
+        "devices": spec.devices,
         "created": at,
         "not_before": at,
         "epochs": spec.epochs,
