@@ -171,12 +171,9 @@ def _problem(request: Request, error: Exception) -> ProblemResponse:
     return answer(error.problem, error.headers) if isinstance(error, ProblemError) else _internal(request, error)
 
 
-def _not_found(request: Request, error: Exception) -> ProblemResponse:
-    return answer(problem(404, "not-found", str(error)))
-
-
-def _conflict(request: Request, error: Exception) -> ProblemResponse:
-    return answer(problem(409, "not-allowed", str(error)))
+def _said(status: int, kind: str) -> Callable[[Request, Exception], ProblemResponse]:
+    """For an error whose message says it all."""
+    return lambda _, error: answer(problem(status, kind, str(error)))
 
 
 def _cursor(request: Request, error: Exception) -> ProblemResponse:
@@ -203,10 +200,6 @@ def _in_flight(request: Request, error: Exception) -> ProblemResponse:
 def _spec_from_before(request: Request, error: Exception) -> ProblemResponse:
     """What is on record cannot be used for what was asked; a spec in a body has its errors named field by field."""
     return answer(problem(422, "invalid-spec", " ".join(str(error).split())))
-
-
-def _option(request: Request, error: Exception) -> ProblemResponse:
-    return answer(problem(422, "invalid-parameter", str(error)))
 
 
 def _http(request: Request, error: Exception) -> ProblemResponse:
@@ -267,32 +260,26 @@ def _store(request: Request, error: Exception) -> ProblemResponse:
     return answer(problem(503, "unavailable", str(error)), {"Retry-After": "5"})
 
 
-def _refused(request: Request, error: Exception) -> ProblemResponse:
-    return answer(problem(422, "invalid-file", str(error)))
-
-
-def _no_room(request: Request, error: Exception) -> ProblemResponse:
-    return answer(problem(507, "no-room", str(error)))
-
-
 def _internal(request: Request, error: Exception) -> ProblemResponse:
     # Starlette raises the error again behind this answer, so that the server's log has the traceback.
     detail = "This is a fault of the service, not of the request; its log has the details."
     return answer(problem(500, "internal", detail))
 
 
+_NOT_FOUND, _OPTION = _said(404, "not-found"), _said(422, "invalid-parameter")
+
 _HANDLERS: dict[type[Exception], Any] = {
     ProblemError: _problem,
-    UnknownExperimentError: _not_found,
-    UnknownSweepError: _not_found,
-    PresetError: _not_found,
-    PlotError: _not_found,
-    PlotOptionError: _option,
-    AxisError: _option,
-    SelectionError: _option,
-    RefusedFileError: _refused,
-    UnknownSetError: _not_found,
-    NotAllowedError: _conflict,
+    UnknownExperimentError: _NOT_FOUND,
+    UnknownSweepError: _NOT_FOUND,
+    PresetError: _NOT_FOUND,
+    PlotError: _NOT_FOUND,
+    PlotOptionError: _OPTION,
+    AxisError: _OPTION,
+    SelectionError: _OPTION,
+    RefusedFileError: _said(422, "invalid-file"),
+    UnknownSetError: _NOT_FOUND,
+    NotAllowedError: _said(409, "not-allowed"),
     SpecError: _spec_from_before,
     KeyReusedError: _reused,
     InFlightError: _in_flight,
@@ -305,6 +292,6 @@ _HANDLERS: dict[type[Exception], Any] = {
     PoolTimeoutError: _unavailable,
     DamagedSetError: _store,
     ObjectError: _store,
-    NoRoomError: _no_room,
+    NoRoomError: _said(507, "no-room"),
     Exception: _internal,
 }
