@@ -26,15 +26,25 @@ demo: install  ## digits, ERM against mixup, through the whole service; pictures
 	$(BIN)/ncmix demo --out demo
 
 .PHONY: check
-check: install  ## format, lint, types, import contracts
+check: install  ## format, lint, types, import contracts, Dockerfile, bandit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/bandit -q -r -c pyproject.toml ncmix api worker
 
 .PHONY: test
 test: install  ## every test; starts the servers it needs from this machine's binaries
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: test-compose
+test-compose: install  ## build the images, start the stack on the CPU, and break it; needs a Docker engine
+	$(BIN)/pytest -q -m compose tests/compose
+
+.PHONY: fuzz
+fuzz: install  ## ten thousand broken pickles, pictures, YAML texts, checkpoints, specs and addresses: make fuzz CASES=10000
+	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),10000)
 
 .PHONY: bench-train
 bench-train: install  ## images/s of our step, our loop and a plain PyTorch loop
@@ -83,6 +93,10 @@ bench-service: install  ## the API under load, beside MLflow's tracking server; 
 .PHONY: bench-scaling
 bench-scaling: install  ## 1 to 1,000 simulated workers against a real PostgreSQL and Redis
 	$(BIN)/python -m benchmarks.scaling
+
+.PHONY: bench-features
+bench-features: install  ## features into the record and out of it, beside plain files; memory of streaming 400 MB
+	$(BIN)/python -m benchmarks.features
 
 .PHONY: bench-latency
 bench-latency: install  ## seconds from a request to its first epoch, with and without a spare child

@@ -1,19 +1,21 @@
 """`python -m api`: serves on an address, or on a listening socket that somebody else has opened."""
 
 import argparse
-import ipaddress
 import logging
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import uvicorn
+from sqlalchemy.exc import DBAPIError
 
 from api.app import create
 from api.context import current
+from api.gate import is_loopback
 from ncmix.errors import NcmixError
-from ncmix.jobs import journal
+from ncmix.jobs import journal, keys
+from ncmix.jobs.database import Database, brief
 from ncmix.jobs.settings import Settings, SettingsError
 
 _LOG = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         settings = Settings.from_environment()
-        listener = _listener(options, os.environ)
+        listener = _listener(options, settings)
     except (SettingsError, AddressError) as error:
         _LOG.error("%s", error)
         return 2
@@ -63,14 +65,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _listener(options: argparse.Namespace, environment: Mapping[str, str]) -> socket.socket:
+def _listener(options: argparse.Namespace, settings: Settings) -> socket.socket:
     """The socket to serve on.
 
     Raises:
         AddressError: it would listen beyond this machine, or it cannot listen.
     """
     if options.fd is None:
-        _refuse_remote(options.host, environment)
+        _refuse_remote(options.host, settings)
         return _open(options.host, options.port)
     try:
         listener = socket.socket(fileno=options.fd)
@@ -78,7 +80,7 @@ def _listener(options: argparse.Namespace, environment: Mapping[str, str]) -> so
     except OSError as error:
         raise AddressError(f"--fd {options.fd} is no socket: {error.strerror}.") from error
     try:
-        _refuse_remote(host, environment)
+        _refuse_remote(host, settings)
     except AddressError:
         listener.close()
         raise
@@ -93,23 +95,26 @@ def _open(host: str, port: int) -> socket.socket:
         raise AddressError(f"Nothing can listen on {host}:{port}: {error}.") from error
 
 
-def _refuse_remote(host: str, environment: Mapping[str, str]) -> None:
-    if _is_loopback(host) or environment.get("NCMIX_ALLOW_REMOTE") == "1":
+def _refuse_remote(host: str, settings: Settings) -> None:
+    if is_loopback(host) or settings.trusted_network or not (why := _no_key(settings)):
         return
     raise AddressError(
-        f"{host} can be reached from other machines, and there is no authentication yet: whoever reaches it can "
-        "submit and delete experiments. Allowed are loopback addresses such as 127.0.0.1; NCMIX_ALLOW_REMOTE=1 allows "
-        "every address, for use behind a firewall or a proxy that asks who comes."
+        f"{host} can be reached from other machines, and {why}: whoever reaches it could submit and delete "
+        "experiments. Make a key with ncmix keys create NAME; without one, allowed are loopback addresses such as "
+        "127.0.0.1. NCMIX_TRUSTED_NETWORK=1 serves everybody, for use behind something that asks who comes."
     )
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def _no_key(settings: Settings) -> str:
+    """Why nobody would be asked for a key; empty if everybody will."""
+    database = Database(settings.database_url)
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        with database.reading() as session:
+            return "" if keys.any_made(session) else "there is no API key yet"
+    except DBAPIError as error:
+        return f"the database does not say whether there is an API key ({brief(error)})"
+    finally:
+        database.dispose()
 
 
 if __name__ == "__main__":

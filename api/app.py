@@ -15,17 +15,34 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api import models, problems
+from api import handlers, models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
+from api.gate import Gate
+from api.headers import Headers
 from api.meters import Latencies, Meters
-from api.pictures import Pictures
-from api.routes import assets, experiments, health, meters, plots, results, stream, sweeps, vocabulary
-from api.watching import Watch
+from api.routes import (
+    assets,
+    docs,
+    experiments,
+    exports,
+    features,
+    health,
+    login,
+    meters,
+    plots,
+    results,
+    specs,
+    stream,
+    sweeps,
+    vocabulary,
+)
+from api.web import asking, comparing, experiment, figures, files, listing
+from api.web import sweeps as sweep_pages
+from api.web.rendering import failure
 from ncmix import __version__
 from ncmix.jobs import duties
-from ncmix.jobs.database import Database
-from ncmix.jobs.queue import Hints
+from ncmix.jobs.heartbeat import Heartbeat
 from ncmix.jobs.settings import Settings
 from ncmix.plots import warm
 from ncmix.spec import Spec, Sweep
@@ -45,14 +62,27 @@ _DESCRIBED: tuple[type[BaseModel], ...] = (
 )
 _ROUTERS = (
     experiments.router,
+    specs.router,
     results.router,
+    features.router,
+    exports.router,
     stream.router,
     plots.router,
     sweeps.router,
     vocabulary.router,
     health.router,
+    login.router,
+    docs.router,
     meters.router,
     assets.router,
+    # The web page.
+    listing.router,
+    experiment.router,
+    comparing.router,
+    asking.router,
+    sweep_pages.router,
+    figures.router,
+    files.router,
 )
 
 
@@ -64,16 +94,23 @@ def create(settings: Settings) -> FastAPI:
         description="Submit an experiment, follow it, and get its neural-collapse metrics as JSON, CSV and pictures.",
         version=__version__,
         lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
         generate_unique_id_function=_operation_id,
         responses=problems.responses(500),
         license_info={"name": "MIT", "identifier": "MIT"},
     )
     app.state.settings = settings
+    # Those that FastAPI itself has made.
+    addresses = list(app.routes)
     for router in _ROUTERS:
         app.include_router(router)
-    problems.install(app, [route for router in _ROUTERS for route in router.routes])
+    app.state.addresses = [*addresses, *(route for router in _ROUTERS for route in router.routes)]
+    handlers.install(app, app.state.addresses, failure)
     app.state.meters = Meters()
-    app.add_middleware(BodyLimit)
+    # The last is the first that a request meets.
+    for middleware in (BodyLimit, Gate, Headers):
+        app.add_middleware(middleware)
     app.add_middleware(Latencies, meters=app.state.meters)
     app.openapi = lambda: _openapi(app)
     return app
@@ -82,19 +119,20 @@ def create(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    database = Database(settings.database_url)
-    watch = Watch(database, settings.stream_seconds)
     meters: Meters = app.state.meters
-    meters.follow(database, settings)
-    context = Context(settings, database, Hints(settings), Pictures(), watch, meters)
+    context = Context.of(settings, meters)
+    meters.follow(context.database, settings)
+    watch = context.watch
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
     warming = asyncio.create_task(asyncio.to_thread(_warm))
+    heartbeat = Heartbeat(settings.heartbeat_dir, "api")
     name, stopping = f"{socket.gethostname()}:{os.getpid()}:api", threading.Event()
 
     def reap() -> None:
         # Also here: when every worker is dead, somebody has to say so.
         duties.reap(context.database, settings, name)
+        heartbeat.beat()
 
     def keep() -> None:
         # And here, so that what is deleted gives back its room while no worker runs.

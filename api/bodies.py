@@ -14,16 +14,19 @@ from ncmix.spec import problems as problems_of
 
 LIMIT = 2**20
 
+# What is sent there is a file, with a limit of its own.
+_FILES = "/api/v1/imports"
+
 
 class BodyLimit:
-    """ASGI middleware that refuses bodies of more than LIMIT bytes, announced or not."""
+    """ASGI middleware that refuses bodies of more than LIMIT bytes, announced or not, but where files are sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counting what it brings."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].endswith(_FILES):
             await self.app(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"")

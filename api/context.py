@@ -1,10 +1,12 @@
-"""What every request may use: settings, record, queue of hints, drawn pictures, who watches what, meters."""
+"""What every request may use: settings, record, queue of hints, pictures, who watches what, meters, who is who."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
+from api.guard import Guard
+from api.limiter import Limiter
 from api.meters import Meters
 from api.pictures import Pictures
 from api.watching import Watch
@@ -23,6 +25,15 @@ class Context:
     pictures: Pictures
     watch: Watch
     meters: Meters
+    guard: Guard
+    limiter: Limiter
+
+    @classmethod
+    def of(cls, settings: Settings, meters: Meters) -> Self:
+        """The parts that these settings describe."""
+        database = Database.of(settings)
+        watch = Watch(database, settings.stream_seconds)
+        return cls(settings, database, Hints(settings), Pictures(), watch, meters, Guard(database), Limiter(settings))
 
     def close(self) -> None:
         """Close every connection."""

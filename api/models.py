@@ -25,6 +25,7 @@ class Links(BaseModel):
 
     self: str
     metrics: str
+    features: str
     log: str
     events: str
     stream: str
@@ -91,6 +92,7 @@ class Experiment(BaseModel):
                     "links": {
                         "self": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c",
                         "metrics": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/metrics",
+                        "features": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/features",
                         "log": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/log",
                         "events": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/events",
                         "stream": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/stream",
@@ -276,5 +278,5 @@ def links(experiment_id: str) -> Links:
     """The addresses of an experiment's parts."""
     here = f"{ROOT}/experiments/{experiment_id}"
     plots = {name: f"{here}/plots/{name}.png" for name in PLOTS}
-    parts = {name: f"{here}/{name}" for name in ("metrics", "log", "events", "stream")}
+    parts = {name: f"{here}/{name}" for name in ("metrics", "features", "log", "events", "stream")}
     return Links(self=here, **parts, plots=plots)

@@ -114,6 +114,24 @@ class MetricFilter(Parameters):
     split: list[MetricSplit] = []
 
 
+class FeatureChoice(Parameters):
+    """Which features of a set."""
+
+    epoch: int | None = Field(None, ge=0, le=LARGEST_NUMBER, description="Default: the last of which the set was kept.")
+    array: str | None = Field(
+        None, max_length=64, description="One array; default: all of them, or for npy H.", examples=["H"]
+    )
+    class_: int | None = Field(
+        None, alias="class", ge=0, le=LARGEST_NUMBER, description="Only rows with this label.", examples=[3]
+    )
+    rows: str | None = Field(
+        None,
+        pattern=r"^[0-9]{0,15}:[0-9]{0,15}$",
+        description="Rows a to b − 1 (of those of the class, if one is named) as a:b.",
+        examples=["0:100"],
+    )
+
+
 class LogRange(Parameters):
     """Which bytes of a log."""
 

@@ -11,7 +11,8 @@ from fastapi import Response
 from pydantic_core import to_json
 
 from api import models
-from ncmix.jobs.queries import Page, Stored
+from ncmix.jobs.queries import Page
+from ncmix.jobs.stored import Stored
 from ncmix.results import MetricRow
 
 _LINKS = models.links("<id>").model_dump_json()

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class ArraySet:
-    """Named arrays with one row a sample, measured together: `train`, `test` (H, y) or `geometry`; or one a class
-    (`summary`), one a direction (`spectrum`).
+    """Named arrays with one row a sample, measured together: `train`, `test` (H, y), `mixed` (H, lam, first,
+    second) or `geometry`; or one a class (`classifier`, `summary`), one a direction (`spectrum`).
 
     `facts` holds what is needed to read them and has no rows, such as the classifier or the batch-norm mode.
     """

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -138,12 +137,15 @@ def _decode(content: bytes, path: Path) -> Checkpoint:
     try:
         # On the CPU first, wherever it was made: generators keep their state there, and weights are copied from there.
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a broken file can raise nearly anything
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise CheckpointError(f"{path} is not a checkpoint: {said}") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         number = found.get("format") if isinstance(found, dict) else None
         raise CheckpointError(f"The checkpoint {path} has format {number}; this version of ncmix reads {FORMAT}.")
     fields = ("key", "spec", "device", "epoch", "step", "state")
+    if missing := [name for name in fields if name not in found]:
+        raise CheckpointError(f"The checkpoint {path} has no {', '.join(missing)}.")
     return Checkpoint(**{name: found[name] for name in fields})
 
 

@@ -1,18 +1,22 @@
 """Talks to the service over HTTP: submit, follow, cancel, fetch; every answer is plain JSON values or bytes."""
 
+import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 
+from ncmix.confidential import secret
 from ncmix.errors import NcmixError
 from ncmix.spec import Spec, Sweep
 
 Json = dict[str, Any]
 _TRIES, _REST_SECONDS = 3, 0.5
+_PIECE = 2**20
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -27,9 +31,20 @@ class ApiError(NcmixError):
 class Client:
     """A connection to a service at `url`, such as http://127.0.0.1:8000."""
 
-    def __init__(self, url: str, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, timeout: float = 30.0, key: str | None = None) -> None:
+        """
+        Args:
+            url: where the service is.
+            timeout: how many seconds an answer may take.
+            key: an API key, where one is asked for; else NCMIX_API_KEY, or the file that NCMIX_API_KEY_FILE names.
+
+        Raises:
+            SecretError: there is a key that cannot be read.
+        """
         self.url = url.rstrip("/")
-        self._http = httpx2.Client(base_url=f"{self.url}/api/v1", timeout=timeout)
+        key = key or secret(os.environ, "NCMIX_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx2.Client(base_url=f"{self.url}/api/v1", timeout=timeout, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +115,37 @@ class Client:
         """One picture of several."""
         query = {"ids": ",".join(experiments), **options}
         return self._send("GET", f"/compare/plots/{name}.{suffix}", params=query).content
+
+    def features(self, experiment: str) -> list[Json]:
+        """The array sets that were kept of it, with the addresses and digests of their arrays."""
+        return self._json("GET", f"/experiments/{experiment}/features")["items"]
+
+    def export(self, experiment: str, file: Path) -> None:
+        """Write all that is on record of it into a file: `.zip` for another service, `.pkl` for any Python.
+
+        Raises:
+            NcmixError: it was not sent whole; then there is no file.
+        """
+        part = file.with_name(f".{file.name}.part")
+        try:
+            with self._http.stream("GET", f"/experiments/{experiment}/export{file.suffix}") as response:
+                if response.is_error:
+                    response.read()
+                    raise ApiError(response.status_code, _problem(response))
+                with part.open("wb") as opened:
+                    for piece in response.iter_bytes():
+                        opened.write(piece)
+            part.replace(file)
+        except httpx2.TransportError as error:
+            raise NcmixError(f"The service at {self.url} did not send all of it: {error}.") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def import_file(self, file: Path) -> Json:
+        """Put an experiment on record that another service exported as a zip; once, however often it is sent."""
+        with file.open("rb") as opened:
+            headers = {"Content-Type": "application/zip", "Content-Length": str(file.stat().st_size)}
+            return self._json("POST", "/imports", content=iter(lambda: opened.read(_PIECE), b""), headers=headers)
 
     def submit_sweep(self, sweep: Sweep | Mapping[str, Any], dry_run: bool = False) -> Json:
         """Queue every cell of a sweep; the same again queues what is missing, failed or cancelled of it.

@@ -19,10 +19,17 @@ def manifest(spec: Spec, device: torch.device) -> dict[str, Any]:
         "key": spec.key,
         "spec": spec.model_dump(mode="json"),
         "seed": spec.seed,
+        **surroundings(device),
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def surroundings(device: torch.device) -> dict[str, Any]:
+    """What a run on `device` depends on besides its spec."""
+    return {
         "device": {"type": device.type, "name": _device_name(device), "threads": torch.get_num_threads()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         "platform": platform.platform(),
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -16,7 +16,7 @@ from ncmix.losses import Outputs, PerSample
 from ncmix.models import Network
 from ncmix.numerics import arithmetic
 from ncmix.ranks import Ranks
-from ncmix.results import ArraySet, Metric, MetricSplit
+from ncmix.results import ArraySet, Metric, MetricSplit, Probe
 from ncmix.spec import Geometry, Spec
 
 BATCH = 1000
@@ -66,9 +66,11 @@ class Measurer:
         if keep:
             sets.append(_classifier(self.network))
         if wanted := self.spec.measure.geometry:
-            probe, scalars = self._probe(wanted, means_KD)
+            probe, scalars = self._probe(wanted, means_KD, keep)
             found += scalars
-            sets.append(probe)
+            sets.append(probe.to_set())
+            if probe.features is not None:
+                sets.append(_mixed(probe, _narrow(probe.features, self.spec.features.dtype)))
         return tuple(found), tuple(sets)
 
     def _summaries(self, features: dict[str, Tensor], *, last: bool) -> tuple[ArraySet, ...]:
@@ -137,10 +139,10 @@ class Measurer:
             total += self.loss(outputs, mix.one_hot(y_B, len(self.data.classes))).sum(dtype=torch.float64)
         return float(total / len(y_N))
 
-    def _probe(self, wanted: Geometry, means_KD: Tensor) -> tuple[ArraySet, tuple[Metric, ...]]:
+    def _probe(self, wanted: Geometry, means_KD: Tensor, keep: bool) -> tuple[Probe, tuple[Metric, ...]]:
         draws = mix.Draws.seeded(self.spec.seed, self.data.device, stream=PROBE_STREAM)
-        probe, scalars = geometry.run_probe(self.network, self.data, wanted, means_KD.mean(0), means_KD, draws)
-        return probe.to_set(), scalars
+        centre_D = means_KD.mean(0)
+        return geometry.run_probe(self.network, self.data, wanted, centre_D, means_KD, draws, keep=keep)
 
     def _kept(self, name: str, h_ND: Tensor, y_N: Tensor) -> ArraySet:
         rows = _first_of_each_class(y_N.cpu().numpy(), self.spec.features.max_per_class)
@@ -161,6 +163,12 @@ def _narrow(h_ND: NDArray[np.float32], dtype: str) -> NDArray[np.floating]:
     """In the kept precision; float32 stays where float16 (at most 65,504) would overflow."""
     overflows = np.abs(h_ND, where=np.isfinite(h_ND), out=np.zeros_like(h_ND)).max(initial=0) > np.finfo(np.float16).max
     return h_ND if dtype == "float32" or overflows else h_ND.astype(np.float16)
+
+
+def _mixed(probe: Probe, h_PD: NDArray[np.floating]) -> ArraySet:
+    """The mixtures of the probe's picture: features, λ and the two classes of each."""
+    arrays = {"H": h_PD, "lam": probe.lam, "first": probe.first, "second": probe.second}
+    return ArraySet("mixed", arrays, {"mode": probe.mode})
 
 
 def _classifier(network: Network) -> ArraySet:

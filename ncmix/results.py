@@ -144,6 +144,7 @@ class Probe:
         mode: whether batch normalisation used running ("eval") or batch ("train") statistics.
         theory: what the theory expects; None in train mode, of which the class means are not known, or if undefined.
         response: logits and amplification against λ; None in probes made before these were kept.
+        features: (P, D) of the mixtures before they are projected, if they are wanted: the set `mixed` has them.
     """
 
     points: NDArray[np.float32]
@@ -156,6 +157,7 @@ class Probe:
     mode: Literal["eval", "train"]
     theory: Channels | None = None
     response: Response | None = None
+    features: NDArray[np.float32] | None = None
 
     def to_set(self) -> ArraySet:
         """As the array set `geometry`."""

@@ -21,6 +21,7 @@ from ncmix.unpickle import UnpicklingError, loads
 
 FORMAT = "ncmix run 1"
 COLUMNS = ("epoch", "split", "name", "value")
+_EVERY = 2**62  # no epoch is beyond it
 _ARRAYS = re.compile(r"epoch-(\d{5,})-(\w+)\.(?:npz|json)")
 
 
@@ -116,11 +117,13 @@ def to_pickle(
 
 
 def read(path: Path) -> Run:
-    """The run in a folder that `ncmix train` wrote, or in a `run.pkl`, wherever that lies.
+    """The run in a folder that `ncmix train` wrote or that an exported zip unpacked to, or in a `run.pkl`, anywhere.
 
     Raises:
         RunDirError: nothing readable is there. Reading executes nothing: only arrays and builtins are admitted.
     """
+    if (path / "manifest.json").is_file() and not (path / "run.pkl").exists():
+        return _unpacked(path)
     file = path / "run.pkl" if path.is_dir() else path
     if not file.is_file():
         raise RunDirError(f"There is no run at {path}: a run is a folder with run.pkl in it, or such a file.")
@@ -130,6 +133,20 @@ def read(path: Path) -> Run:
         raise RunDirError(f"{file} cannot be read: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunDirError(f"{file} does not hold a run: {type(error).__name__}: {error}") from error
+
+
+def _unpacked(folder: Path) -> Run:
+    try:
+        rows, sets = _recorded(folder, _EVERY)
+        content = {
+            "format": FORMAT,
+            "manifest": json.loads((folder / "manifest.json").read_text()),
+            "metrics": {column: [getattr(row, column) for row in rows] for column in COLUMNS},
+            "sets": [{"epoch": e, "name": s.name, "arrays": s.arrays, "facts": s.facts} for e, s in sets],
+        }
+        return _run(content)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunDirError(f"{folder} does not hold a run: {type(error).__name__}: {error}") from error
 
 
 def _run(content: Any) -> Run:

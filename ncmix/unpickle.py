@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,9 @@ _ADMITTED = {
     *((module, "scalar") for module in ("numpy.core.multiarray", "numpy._core.multiarray")),
     *((module, "_frombuffer") for module in ("numpy.core.numeric", "numpy._core.numeric")),
 }
+
+
+_PLACES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 
 
 class UnpicklingError(NcmixError, ValueError):
@@ -40,6 +44,7 @@ def loads(data: bytes) -> Any:
         UnpicklingError: the pickle is broken, or holds anything but NumPy arrays and builtins.
     """
     try:
+        _survey(data)
         value = _Unpickler(io.BytesIO(data)).load()
     except UnpicklingError:
         raise
@@ -47,6 +52,16 @@ def loads(data: bytes) -> Any:
         raise UnpicklingError(f"This is not a readable pickle: {type(error).__name__}: {error}") from error
     _check(value)
     return value
+
+
+def _survey(data: bytes) -> None:
+    """Read every instruction without following it: lengths must be there, and names of places small.
+
+    A few bytes could otherwise make Python set aside all memory, for text that never comes or for place 2³² of a memo.
+    """
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name in _PLACES and int(argument or 0) > len(data):
+            raise UnpicklingError(f"The pickle wants to keep a value in place {argument}; it has {len(data)} bytes.")
 
 
 def _check(value: object) -> None:

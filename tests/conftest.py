@@ -12,7 +12,7 @@ import sqlalchemy
 from ncmix.jobs.database import Database
 from ncmix.jobs.migrate import migrate
 from ncmix.jobs.settings import Settings
-from tests.servers import MissingBinaryError, Postgres, Redis, Server
+from tests.servers import S3, MissingBinaryError, Postgres, Redis, Server
 
 # Two threads that wait for each other on two busy cores are slower than one, by far; children inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -73,6 +73,13 @@ def migrated_file() -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """The session's object store."""
+    with started("s3", S3) as server:
+        yield server
+
+
 @pytest.fixture
 def redis_url(redis_server: Redis) -> str:
     """An empty Redis."""
@@ -89,7 +96,7 @@ def postgres_url(postgres_server: Postgres) -> str:
     )
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text(others))
-        connection.execute(sqlalchemy.text("TRUNCATE experiment, sweep, idempotency, duty CASCADE"))
+        connection.execute(sqlalchemy.text("TRUNCATE experiment, sweep, idempotency, duty, api_key CASCADE"))
     engine.dispose()
     return postgres_server.url
 

@@ -41,8 +41,9 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0, 
 
 
 def _binary(name: str) -> str:
-    # Debian keeps PostgreSQL's servers out of PATH; the newest version comes last.
-    places = [os.environ.get("PATH", ""), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
+    # Python's own programs are beside it. Debian keeps PostgreSQL's servers out of PATH; the newest version comes last.
+    postgres = map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), *postgres]
     found = shutil.which(name, path=os.pathsep.join(places))
     if found is None:
         raise MissingBinaryError(f"{name} is neither in PATH nor in /usr/lib/postgresql/*/bin")
@@ -140,6 +141,36 @@ class Redis(Server):
     def answers(self) -> bool:
         with suppress(redis.exceptions.ConnectionError), redis.Redis(port=self.port) as client:
             return bool(client.ping())
+        return False
+
+
+class S3(Server):
+    """An object store that speaks S3 (moto's server), with the bucket `features`."""
+
+    binary = "moto_server"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The AWS_* variables of its clients."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "someone",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+
+    def command(self) -> list[str]:
+        return [self._program, "-H", "127.0.0.1", "-p", str(self.port)]
+
+    def answers(self) -> bool:
+        # It takes whoever signs; what is signed with tells it the region and the service.
+        signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=someone/20200101/us-east-1/s3/aws4_request"}
+        with suppress(httpx2.TransportError):
+            return httpx2.put(f"{self.url}/features", headers=signed, timeout=5).is_success
         return False
 
 

@@ -13,7 +13,7 @@ DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 def test_every_setting_is_in_the_operations_page() -> None:
     read = {name for p in SOURCES for name in re.findall(r'"(NCMIX_[A-Z]+(?:_[A-Z]+)*)"', p.read_text())}
     page = (ROOT / "docs" / "operations.md").read_text()
-    assert {"NCMIX_HOME", "NCMIX_LEASE_SECONDS", "NCMIX_ALLOW_REMOTE"} <= read
+    assert {"NCMIX_HOME", "NCMIX_LEASE_SECONDS", "NCMIX_TRUSTED_NETWORK"} <= read
     assert not {name for name in read if name.removesuffix("_FILE") not in page}
 
 

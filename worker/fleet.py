@@ -36,7 +36,7 @@ class Member:
             self._start()
 
     def _start(self) -> None:
-        slot = {"NCMIX_SLOTS": self._place.gpu or "cpu"}
+        slot = {"NCMIX_SLOTS": "+".join(self._place.gpus) or "cpu"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker", *self._words, f"--leash={self._leash.watched}"],
             env={**os.environ, **self._place.environment, **slot},

@@ -2,6 +2,9 @@
 
 import logging
 from functools import partial
+from typing import Any
+
+import torch
 
 from ncmix.checkpoint import KEPT, Checkpoint, CheckpointError, Checkpoints, Rhythm, Saved, load
 from ncmix.jobs import checkpoints, queries
@@ -9,6 +12,7 @@ from ncmix.jobs.database import Database, patiently
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease
 from ncmix.jobs.tables import CheckpointFile
+from ncmix.manifest import surroundings
 from ncmix.spec import Spec
 from ncmix.train import Training
 
@@ -25,19 +29,19 @@ class Keeper:
         self._rhythm = Rhythm()
         self._last: tuple[int, int] | None = None
 
-    def begin(self, spec: Spec, device: str) -> Checkpoint | None:
+    def begin(self, spec: Spec, device: torch.device) -> Checkpoint | None:
         """What to go on from: the furthest checkpoint that is whole; the record drops everything behind it.
 
         Raises:
             CheckpointError: the spec extends a run, and no checkpoint of that run's end is left.
             LeaseLostError: the lease is not held any more.
         """
-        found, row = self._first_usable(patiently(self._rows, self._patience), spec, device)
+        found, row = self._first_usable(patiently(self._rows, self._patience), spec, device.type)
         if found is None and spec.extends:
             raise CheckpointError(
                 f"It goes on where run {spec.extends.key[:12]}… ended, but no checkpoint of that end is left."
             )
-        self._files.sweep(patiently(partial(self._begin, row), self._patience))
+        self._files.sweep(patiently(partial(self._begin, row, surroundings(device)), self._patience))
         if found:
             self._last = found.epoch, found.step
             _LOG.info("goes on from the checkpoint of epoch %d, step %d", found.epoch, found.step)
@@ -60,9 +64,9 @@ class Keeper:
                 return found, row
         return None, None
 
-    def _begin(self, row: CheckpointFile | None) -> frozenset[str]:
+    def _begin(self, row: CheckpointFile | None, ran_on: dict[str, Any]) -> frozenset[str]:
         with self._database.transaction() as session:
-            return checkpoints.begin(session, self._lease, row)
+            return checkpoints.begin(session, self._lease, row, ran_on)
 
     def consider(self, training: Training, *, epoch_ends: bool) -> None:
         """Take a checkpoint if one is due."""

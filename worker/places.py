@@ -14,33 +14,38 @@ _USABLE = 0.95
 
 @dataclass(frozen=True)
 class Place:
-    """One GPU as CUDA_VISIBLE_DEVICES names it, or the CPU (None), and the share of the GPU's memory to use."""
+    """GPUs as CUDA_VISIBLE_DEVICES names them, none for the CPU, and the share of their memory to use."""
 
-    gpu: str | None
+    gpus: tuple[str, ...] = ()
     share: float = 1.0
 
     @property
     def queues(self) -> tuple[Queue, ...]:
         """The queues that can be served here."""
-        return ("cpu",) if self.gpu is None else ("gpu", "cpu")
+        return ("gpu", "cpu") if self.gpus else ("cpu",)
 
     @property
     def environment(self) -> dict[str, str]:
         """What a child must have in its environment to run here and nowhere else."""
-        return {"CUDA_VISIBLE_DEVICES": self.gpu or "", "NCMIX_GPU_MEMORY_FRACTION": f"{self.share:g}"}
+        return {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus), "NCMIX_GPU_MEMORY_FRACTION": f"{self.share:g}"}
 
     def __str__(self) -> str:
-        return "the CPU" if self.gpu is None else f"GPU {self.gpu}"
+        return f"GPU {'+'.join(self.gpus)}" if self.gpus else "the CPU"
 
 
 def places(settings: Settings, environment: Mapping[str, str]) -> list[Place]:
     """One place a slot: those that the settings name, or all that this machine has."""
     if settings.slots != ("auto",):
-        return [Place(None if word == "cpu" else word, settings.gpu_memory_fraction) for word in settings.slots]
+        return [Place(_named(word), settings.gpu_memory_fraction) for word in settings.slots]
     count = settings.slots_per_gpu
     share = settings.gpu_memory_fraction if count == 1 else _USABLE / count
     found = [] if settings.device == "cpu" else gpus(environment)
-    return [Place(gpu, share) for gpu in found for _ in range(count)] or [Place(None)]
+    return [Place((gpu,), share) for gpu in found for _ in range(count)] or [Place()]
+
+
+def _named(word: str) -> tuple[str, ...]:
+    """The GPUs of a word of NCMIX_SLOTS: `cpu` has none, `0+1` two."""
+    return () if word == "cpu" else tuple(word.split("+"))
 
 
 def gpus(environment: Mapping[str, str]) -> list[str]:
@@ -49,7 +54,7 @@ def gpus(environment: Mapping[str, str]) -> list[str]:
     if visible is not None:
         return [word.strip() for word in visible.split(",") if word.strip() not in ("", "-1", "NoDevFiles")]
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30)  # noqa: S607
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30)  # noqa: S607 # nosec B607
         return listed_by_nvidia(listed.stdout)
     except (OSError, subprocess.SubprocessError):
         # A container may have the devices without the program.

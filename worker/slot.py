@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ncmix.jobs import duties, journal, lifecycle, queries
 from ncmix.jobs.database import Database
+from ncmix.jobs.heartbeat import Heartbeat
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim
 from worker.child import Command, runner
@@ -30,10 +31,11 @@ class Slot:
             command: how to start a child; another one in tests.
         """
         self._settings, self._place, self._queues, self._command = settings, place, queues, command
-        self._database = Database(settings.database_url)
+        self._database = Database.of(settings)
         self._stopping, self._busy = threading.Event(), threading.Lock()
         # Other commands are those of tests.
         self._spare = Spare(place.environment) if settings.warm and command is runner else None
+        self._heartbeat = Heartbeat(settings.heartbeat_dir, f"worker on {place}")
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def start(self) -> None:
@@ -79,6 +81,9 @@ class Slot:
     def reap(self) -> None:
         """Take experiments from workers that are dead."""
         duties.reap(self._database, self._settings, self.name)
+        # While an experiment runs its supervisor beats: this thread would not know if that one hung.
+        if not self._busy.locked():
+            self._heartbeat.beat()
 
     def keep(self) -> None:
         """Remove what is kept no longer."""
@@ -94,12 +99,18 @@ class Slot:
             self.drain()
 
     def _run(self, claim: Claim) -> None:
-        environment = self._place.environment
         with journal.about(experiment=claim.lease.experiment_id, attempt=claim.attempt, worker=self.name):
             Supervisor(
-                claim, self._database, self._settings, self._stopping, self._command, environment, self._spare
+                claim,
+                self._database,
+                self._settings,
+                self._stopping,
+                self._command,
+                self._place.environment,
+                self._spare,
+                self._heartbeat.beat,
             ).run()
 
     def _claim(self) -> Claim | None:
         with self._database.transaction() as session:
-            return lifecycle.claim(session, self._queues, self.name, self._settings)
+            return lifecycle.claim(session, self._queues, self.name, self._settings, gpus=len(self._place.gpus))

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -41,6 +41,7 @@ class Supervisor:
         command: Command = runner,
         environment: Mapping[str, str] | None = None,
         spare: Spare | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -51,10 +52,11 @@ class Supervisor:
             command: how to start the child; another one in tests.
             environment: variables that the child has besides those of this process.
             spare: a child started ahead, taken if there is one.
+            beat: called again and again while it watches.
         """
         self._claim, self._lease = claim, claim.lease
         self._database, self._settings, self._stopping = database, settings, stopping
-        self._command, self._environment, self._spare = command, environment or {}, spare
+        self._command, self._environment, self._spare, self._beat = command, environment or {}, spare, beat
         self._limits = _limits(claim.spec, settings)
         self._began = time.monotonic()
         self._pulse = Pulse(self._lease, database, settings)
@@ -69,6 +71,7 @@ class Supervisor:
             while child.wait(self._pause()):
                 self._pulse.keep(child.take_output())
                 self._attend(child)
+                self._beat()
             status = child.end()
             self._pulse.keep(child.take_output())
         self._pulse.stop(self._left())

@@ -48,7 +48,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
         DBAPIError: the database did not answer for as long as a lease lasts.
     """
     settings = Settings.from_environment()
-    database = Database(settings.database_url)
+    database = Database.of(settings)
     try:
         spec = _spec(database, lease)
         leave_a_core_free()
@@ -57,7 +57,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
             torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_fraction)
         _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
         keeper = Keeper(database, lease, settings)
-        training = run(spec, str(device), settings.data, keeper.begin(spec, device.type))
+        training = run(spec, str(device), settings.data, keeper.begin(spec, device))
         return Recorder(database, lease, settings, keeper).consume(training, stop)
     except LeaseLostError:
         raise

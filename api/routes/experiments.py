@@ -13,7 +13,7 @@ from api.context import Context, Service
 from api.once import Once, OnlyOnce, Reply
 from api.pages import next_page
 from api.parameters import ExperimentId, Listing, Submit
-from ncmix.jobs import checkpoints, lifecycle, queries
+from ncmix.jobs import checkpoints, features, lifecycle, room
 from ncmix.jobs.lifecycle import Submitted
 from ncmix.jobs.queue import queue_of
 from ncmix.jobs.tables import Experiment
@@ -35,7 +35,7 @@ _ASKING: dict[str, Any] = {
 _MAKING: dict[str, Any] = {
     "status_code": 201,
     "response_model": models.Experiment,
-    "responses": {**_MADE, **problems.responses(400, 404, 409, 413, 415, 422, 503)},
+    "responses": {**_MADE, **problems.responses(400, 404, 409, 413, 415, 422, 503, 507)},
 }
 _LINK = {"Link": {"description": 'The address of the next page, rel="next"', "schema": {"type": "string"}}}
 
@@ -44,7 +44,7 @@ _LINK = {"Link": {"description": 'The address of the next page, rel="next"', "sc
     "",
     status_code=201,
     response_model=models.Experiment,
-    responses={**_MADE, **problems.responses(400, 409, 413, 415, 422, 503)},
+    responses={**_MADE, **problems.responses(400, 409, 413, 415, 422, 503, 507)},
     openapi_extra=SPEC_IN_OPENAPI,
 )
 def submit_experiment(
@@ -61,7 +61,7 @@ def list_experiments(which: Annotated[Listing, Query()], service: Service, reque
     """Experiments, newest first unless asked otherwise, page by page."""
     oldest_first = which.order == "oldest"
     with service.database.reading() as session:
-        page = queries.stored_listing(session, which.filters, which.limit, which.cursor, oldest_first=oldest_first)
+        page = stored.page(session, which.filters, which.limit, which.cursor, oldest_first=oldest_first)
     response = written.answer(written.experiments(page))
     next_page(request, response, page.next_cursor)
     return response
@@ -71,7 +71,7 @@ def list_experiments(which: Annotated[Listing, Query()], service: Service, reque
 def get_experiment(experiment_id: ExperimentId, service: Service) -> Response:
     """One experiment as it is now."""
     with service.database.reading() as session:
-        return written.answer(written.experiment(queries.stored(session, experiment_id)))
+        return written.answer(written.experiment(stored.one(session, experiment_id)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems.responses(404, 409, 503))
@@ -80,6 +80,7 @@ def delete_experiment(experiment_id: ExperimentId, service: Service) -> None:
     with service.database.transaction() as session:
         lifecycle.delete(session, experiment_id)
     checkpoints.forget(service.settings.checkpoint_dir, experiment_id)
+    features.forget(service.database, experiment_id)
 
 
 @router.post("/{id}/cancel", **_ASKING)
@@ -138,6 +139,7 @@ def _make(service: Context, once: Once, tasks: BackgroundTasks, work: Callable[[
         submitted = work(session)
         shown = models.Experiment.of(submitted.experiment)
         if submitted.created:
+            room.check(session, service.settings)
             tasks.add_task(service.hints.wake, shown.queue)
         return Reply(201 if submitted.created else 200, shown, shown.links.self)
 

@@ -1,19 +1,12 @@
 """Whether the process lives, and whether it can work."""
 
 from fastapi import APIRouter
-from fastapi.responses import RedirectResponse
 
 from api import models, problems
 from api.context import Service
 from ncmix.jobs import migrate
 
 router = APIRouter(tags=["health"])
-
-
-@router.get("/", include_in_schema=False)
-async def root() -> RedirectResponse:
-    """To the description of the addresses, until there is a page of our own."""
-    return RedirectResponse("/docs", 307)
 
 
 @router.get("/healthz")

@@ -8,12 +8,14 @@ from fastapi import Path as PathParameter
 
 from api import models, problems
 from api.context import Context, Service
+from api.downloads import matches
+from api.headers import policy_of
 from api.parameters import MOST_LINES, CompareOptions, ExperimentId, PlotOptions
 from api.pictures import entity_tag
 from api.routes.assets import plotly_address
 from ncmix import __version__
 from ncmix.jobs import queries, runs, sweep_tables, sweeps
-from ncmix.plots import FORMATS, PLOTS, Format, PlotError, PlotOptionError, render
+from ncmix.plots import FORMATS, PLOTS, Format, Picture, PlotError, PlotOptionError, render
 from ncmix.plots.groups import grouped
 from ncmix.results import Run
 
@@ -96,12 +98,16 @@ def compare_plots(
     """Several experiments drawn together, in the order of `ids`, or what has succeeded of a sweep in groups."""
     if options.sweep is None:
         return _answer(request, service, name, format, options.experiments, options)
-    ids, group_by = _of_sweep(service, options.sweep, options.options.group_by)
+    ids, group_by = of_sweep(service, options.sweep, options.options.group_by)
     return _answer(request, service, name, format, ids, options.model_copy(update={"group_by": ",".join(group_by)}))
 
 
-def _of_sweep(service: Context, sweep_id: str, group_by: Sequence[str]) -> tuple[list[str], Sequence[str]]:
-    """The experiments of a sweep that can be drawn, and the fields that make a few lines of them."""
+def of_sweep(service: Context, sweep_id: str, group_by: Sequence[str]) -> tuple[list[str], Sequence[str]]:
+    """The experiments of a sweep that can be drawn, and the fields that make a few lines of them.
+
+    Raises:
+        PlotError: there are none, or too many lines.
+    """
     with service.database.reading() as session:
         done = sweeps.succeeded(session, sweep_id)
         # Where nothing varies but the seed, whatever all agree in makes one group.
@@ -123,10 +129,12 @@ def _answer(
     tag = entity_tag(__version__, name, kind, options.model_dump(exclude={"ids"}), versions)
     # Revalidated each time: the address stays while the experiment goes on.
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if _matches(request.headers.get("if-none-match", ""), tag):
+    if matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     root = request.scope.get("root_path", "")
     file = service.pictures.get(tag, lambda: _draw(service, name, asked, ids, options, root))
+    if kind == "html":
+        headers["Content-Security-Policy"] = policy_of(file)
     return Response(file, media_type=MEDIA_TYPES[kind], headers=headers)
 
 
@@ -141,15 +149,20 @@ def _known(name: str, kind: str) -> Format:
     raise problems.ProblemError(problems.problem(404, "not-found", detail))
 
 
-def _matches(if_none_match: str, tag: str) -> bool:
-    tags = {word.strip().removeprefix("W/") for word in if_none_match.split(",")}
-    return bool(tags & {tag, "*"})
-
-
 def _draw(service: Context, name: str, kind: Format, ids: Sequence[str], options: PlotOptions, root: str) -> bytes:
-    plot, most = PLOTS[name], None if kind in ("json", "csv") else MOST_POINTS
-    with service.database.reading() as session:
-        read = runs.recorded(session, queries.several(session, ids), plot.metrics, most)
-        picture = plot.describe(read, options.options)
+    picture = described(service, name, ids, options, None if kind in ("json", "csv") else MOST_POINTS)
     library = f"{root}{plotly_address()}" if kind == "html" else None
     return render(picture, kind, theme=options.theme, size=options.size, library=library)
+
+
+def described(service: Context, name: str, ids: Sequence[str], options: PlotOptions, most: int | None) -> Picture:
+    """What the plot of this name shows of these experiments; of curves at most about so many points.
+
+    Raises:
+        UnknownExperimentError: there is none of one of the ids.
+        PlotError: there is nothing to draw.
+    """
+    plot = PLOTS[name]
+    with service.database.reading() as session:
+        read = runs.recorded(session, queries.several(session, ids), plot.metrics, most)
+        return plot.describe(read, options.options)

@@ -25,7 +25,7 @@ from api.sweep_models import (
     left_out,
 )
 from api.sweep_parameters import DeleteSweep, SubmitSweep, SweepId, SweepListing, SweepTableOptions
-from ncmix.jobs import checkpoints, estimates, lifecycle, progress, sweep_tables, sweeps, tables
+from ncmix.jobs import checkpoints, estimates, lifecycle, progress, room, sweep_tables, sweeps, tables
 from ncmix.jobs.sweep_tables import Statistic, Table
 from ncmix.jobs.sweeps import Filled
 from ncmix.spec import axes, written
@@ -57,7 +57,7 @@ _CSV = {
             "model": SweepSubmitted | SweepPlan,
             "headers": _LOCATION,
         },
-        **problems.responses(400, 409, 413, 415, 422, 503),
+        **problems.responses(400, 409, 413, 415, 422, 503, 507),
     },
     openapi_extra=SWEEP_IN_OPENAPI,
 )
@@ -71,7 +71,7 @@ def submit_sweep(
     for cell in posted.expansion.cells:
         refuse_unknown_folder(cell.spec, service)
     if how.dry_run:
-        return Response(_plan(service, posted).model_dump_json(), 200, media_type="application/json")
+        return Response(plan(service, posted).model_dump_json(), 200, media_type="application/json")
     return _fill(
         service,
         once,
@@ -167,6 +167,8 @@ def _fill(service: Context, once: Once, tasks: BackgroundTasks, work: Any) -> Re
 
     def reply(session: Session) -> Reply:
         filled: Filled = work(session)
+        if filled.made:
+            room.check(session, service.settings)
         tasks.add_task(service.hints.wake_all, [experiment.queue for experiment in filled.made])
         sweep, far = filled.sweep, progress.of(session, [filled.sweep.id])
         shown = SweepSubmitted.of(sweep, far[sweep.id], made=len(filled.made), shared=filled.shared)
@@ -175,7 +177,8 @@ def _fill(service: Context, once: Once, tasks: BackgroundTasks, work: Any) -> Re
     return once.answer(service.database, reply)
 
 
-def _plan(service: Context, posted: Expanded) -> SweepPlan:
+def plan(service: Context, posted: Expanded) -> SweepPlan:
+    """What submitting a sweep would do."""
     cells = posted.expansion.cells
     with service.database.reading() as session:
         there = lifecycle.standing(session, [cell.spec for cell in cells])

@@ -10,7 +10,7 @@ from api.context import Service
 from api.once import OnlyOnce, Reply
 from api.parameters import PresetScale, SubmitPreset
 from ncmix import presets, vocabulary
-from ncmix.jobs import lifecycle
+from ncmix.jobs import lifecycle, room
 from ncmix.jobs.queue import queue_of
 from ncmix.jobs.states import State
 
@@ -43,7 +43,7 @@ def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.Pre
     response_model=models.SubmittedPreset,
     responses={
         200: {"description": "All of them are on record already.", "model": models.SubmittedPreset},
-        **problems.responses(404, 409, 422, 503),
+        **problems.responses(404, 409, 422, 503, 507),
     },
 )
 def submit_preset(
@@ -55,6 +55,7 @@ def submit_preset(
     def work(session: Session) -> Reply:
         wanted = [(spec, queue_of(spec, service.settings)) for spec in specs]
         submitted = lifecycle.submit_all(session, wanted, rerun=how.rerun)
+        room.check(session, service.settings)
         tasks.add_task(service.hints.wake_all, [s.experiment.queue for s in submitted if s.created])
         shown = models.SubmittedPreset(items=[models.Experiment.of(s.experiment) for s in submitted])
         return Reply(201 if any(s.created for s in submitted) else 200, shown)

@@ -6,8 +6,10 @@ import click
 
 from ncmix import __version__
 from ncmix.cli.demo import demo
+from ncmix.cli.exchange import export, import_
 from ncmix.cli.extend import extend
 from ncmix.cli.jobs import gc, jobs
+from ncmix.cli.keys import keys
 from ncmix.cli.measure import measure
 from ncmix.cli.plot import plot
 from ncmix.cli.presets import presets
@@ -33,5 +35,7 @@ def main() -> None:
     """Neural collapse under mixup: train, measure, plot, and serve experiments."""
 
 
-for _command in (train, extend, measure, plot, theory, serve, sweep, jobs, gc, demo, presets, vocabulary):
+for _command in (
+    *(train, extend, measure, plot, theory, serve, sweep, jobs, gc, keys, demo, presets, vocabulary, export, import_),
+):
     main.add_command(_command)

@@ -37,7 +37,14 @@ class GeometryError(NcmixError, ValueError):
 
 
 def run_probe(
-    network: Network, data: Data, geometry: Geometry, mean_G: Tensor, class_means_KD: Tensor, draws: Draws
+    network: Network,
+    data: Data,
+    geometry: Geometry,
+    mean_G: Tensor,
+    class_means_KD: Tensor,
+    draws: Draws,
+    *,
+    keep: bool = False,
 ) -> tuple[Probe, tuple[Metric, ...]]:
     """The probe of a network and its scalars `mix_*`, of split train.
 
@@ -52,6 +59,7 @@ def run_probe(
         mean_G: (D,) μ_G, the unweighted mean of the clean training split's class means.
         class_means_KD: (K, D) these class means.
         draws: every random choice comes from `draws.host`.
+        keep: whether the probe shall hold the features of the picture's mixtures, too.
 
     Raises:
         GeometryError: a class is not in the data, or has no training sample.
@@ -59,7 +67,7 @@ def run_probe(
     pictured, probed = draw([_rows(data, k) for k in geometry.classes], geometry, draws.host)
     readings = Readings(probed, Frame.of(network.weight, mean_G, class_means_KD, geometry.classes))
     with torch.no_grad():
-        probe = _picture(deepcopy(network).train(geometry.mode == "train"), data, geometry, pictured, draws.host)
+        probe = _picture(deepcopy(network).train(geometry.mode == "train"), data, geometry, pictured, draws.host, keep)
         for places_B, h_BD, z_BK in sweep(deepcopy(network).eval(), data, probed, draws.host):
             readings.put(places_B, h_BD, z_BK)
     if geometry.mode == "eval":
@@ -92,12 +100,17 @@ def _rows(data: Data, k: int) -> NDArray[np.int64]:
     return rows
 
 
-def _picture(network: Network, data: Data, geometry: Geometry, mixtures: Mixtures, host: np.random.Generator) -> Probe:
+def _picture(
+    network: Network, data: Data, geometry: Geometry, mixtures: Mixtures, host: np.random.Generator, keep: bool
+) -> Probe:
     w_3D = network.weight.detach()[list(geometry.classes)]
     plane = Plane.through(w_3D)
     points_P2 = torch.empty(len(mixtures), 2, dtype=torch.float64, device=w_3D.device)
+    h_PD = np.empty((len(mixtures), w_3D.shape[1]), np.float32) if keep else None
     for places_B, h_BD, _ in sweep(network, data, mixtures, host):
         points_P2[places_B] = plane.points(h_BD)
+        if h_PD is not None:
+            h_PD[places_B.cpu().numpy()] = h_BD.float().cpu().numpy()
     a, b, c = geometry.classes
     first, second = np.array(geometry.classes)[np.array(PAIRS)[mixtures.pair]].T
     return Probe(
@@ -109,4 +122,5 @@ def _picture(network: Network, data: Data, geometry: Geometry, mixtures: Mixture
         classes=geometry.classes,
         class_names=(data.classes[a], data.classes[b], data.classes[c]),
         mode=geometry.mode,
+        features=h_PD,
     )

@@ -5,8 +5,10 @@ a file without one is left over.
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, literal, or_, select
 from sqlalchemy.orm import Session
@@ -79,10 +81,13 @@ def usable(session: Session, experiment: Experiment) -> list[CheckpointFile]:
     return [*own, *session.scalars(of_parent)]
 
 
-def begin(session: Session, lease: Lease, start: CheckpointFile | None) -> frozenset[str]:
+def begin(
+    session: Session, lease: Lease, start: CheckpointFile | None, ran_on: Mapping[str, Any] | None = None
+) -> frozenset[str]:
     """Let this attempt go on from `start`, or begin anew: whatever is on record of later epochs is dropped.
 
-    From a parent's checkpoint it takes over the parent's metrics: an extended experiment has them of all its epochs.
+    `ran_on` are the device and the versions of this attempt, for the record. From a parent's checkpoint it takes over
+    the parent's metrics: an extended experiment has them of all its epochs.
 
     Returns:
         The names of the experiment's own files on record now.
@@ -96,7 +101,7 @@ def begin(session: Session, lease: Lease, start: CheckpointFile | None) -> froze
     if start is None:
         experiment.steps, experiment.epoch_seconds = 0, None
     experiment.latest = _latest(session, experiment.id)
-    data = {"epoch": experiment.epoch, "step": experiment.step}
+    data = {"epoch": experiment.epoch, "step": experiment.step, **({"ran_on": dict(ran_on)} if ran_on else {})}
     add_event(session, experiment, "resumed" if start else "started", clock(session), data)
     return frozenset(Path(kept.path).name for kept in _furthest_first(session, experiment.id))
 

@@ -18,7 +18,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from ncmix.jobs.objects import ObjectError, Objects, opened
+from ncmix.jobs.settings import Settings
+
 T = TypeVar("T")
+
+# Where a session has the Objects of its database.
+OBJECTS = "objects"
 _WRITER = "ncmix_writer"
 _RETRY_SECONDS = 0.5
 # 32 MB: other writers wait for one piece, not for all.
@@ -37,13 +43,18 @@ _PRAGMAS = (
 
 
 class Database:
-    """One record, on SQLite or PostgreSQL. Not to be carried over a fork: make a new one behind it."""
+    """One record, on SQLite or PostgreSQL. Not to be carried over a fork: make a new one behind it.
 
-    def __init__(self, url: str) -> None:
+    `objects` are where it keeps the bytes of features, if not in itself; every session has them in its `info`.
+    """
+
+    def __init__(self, url: str, objects: Objects | None = None) -> None:
         """
         Args:
             url: SQLAlchemy's, as in `Settings.database_url`.
+            objects: where the bytes of features lie, if not in the database.
         """
+        self.objects = objects
         self.engine = create(url, binary=True)
         self._lock: AbstractContextManager[Any] = nullcontext()
         readers, writers = self.engine, self.engine
@@ -54,8 +65,18 @@ class Database:
         else:
             # What is read in one `reading` is of one instant, as SQLite has it anyway.
             readers = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._writers = sessionmaker(writers, expire_on_commit=False)
-        self._readers = sessionmaker(readers, expire_on_commit=False)
+        info = {OBJECTS: objects}
+        self._writers = sessionmaker(writers, expire_on_commit=False, info=info)
+        self._readers = sessionmaker(readers, expire_on_commit=False, info=info)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Database":
+        """The record of a service, with its feature store.
+
+        Raises:
+            ObjectError: the store cannot be used.
+        """
+        return cls(settings.database_url, opened(settings.feature_store))
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -91,16 +112,16 @@ class Database:
 
 
 def patiently(action: Callable[[], T], seconds: float) -> T:
-    """What `action` gives; while the database does not answer, try again, for as long as `seconds`.
+    """What `action` gives; while database or feature store do not answer, try again, for as long as `seconds`.
 
     Raises:
-        OperationalError, InterfaceError: it still did not.
+        OperationalError, InterfaceError, ObjectError: it still did not.
     """
     deadline = time.monotonic() + seconds
     while True:
         try:
             return action()
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError, ObjectError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
@@ -129,6 +150,7 @@ def create(url: str, *, binary: bool = False) -> Engine:
             pool_size=10,
             max_overflow=40,
             pool_pre_ping=True,
+            hide_parameters=True,  # in errors, which are logged
             # A server that is gone without a word must be noticed before a lease ends.
             connect_args={
                 "connect_timeout": 5,
@@ -139,7 +161,7 @@ def create(url: str, *, binary: bool = False) -> Engine:
         )
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address, pool_size=10, max_overflow=40)
+    engine = create_engine(address, pool_size=10, max_overflow=40, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -5,13 +5,14 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ncmix.jobs import migrate
 from ncmix.jobs.database import Database, brief, now
-from ncmix.jobs.leftovers import leftovers
+from ncmix.jobs.leftovers import leftovers, stored
+from ncmix.jobs.objects import ObjectError
 from ncmix.jobs.queue import Hints
 from ncmix.jobs.settings import Settings, SettingsError
 from ncmix.jobs.states import HELD
@@ -32,10 +33,15 @@ def findings(settings: Settings, database: Database) -> Iterator[str]:
         yield wrong
         return
     yield from _broker(settings)
+    try:
+        folders = stored(database.objects)
+    except ObjectError as error:
+        folders = frozenset[str]()
+        yield str(error)
     with database.reading() as session:
         yield from _stale(session, settings)
         yield from _waiting(session)
-        yield from leftovers(session, settings).sentences()
+        yield from leftovers(session, settings, folders).sentences()
     yield from _disk(settings)
 
 
@@ -78,6 +84,20 @@ def _waiting(session: Session) -> Iterator[str]:
                 f"{count} experiments wait in the queue {queue!r} and none is running there: start a worker that "
                 f"serves it (python -m worker --queues {queue})."
             )
+    yield from _too_large(session, waits)
+
+
+def _too_large(session: Session, waits: tuple[ColumnElement[bool], ...]) -> Iterator[str]:
+    """What needs more GPUs than any slot at work has: of a slot that is idle nothing is on record."""
+    most = session.scalar(select(func.max(Experiment.devices)).where(Experiment.queue == "gpu", *waits))
+    if most is None or most == 1:
+        return
+    held = (Experiment.queue == "gpu", Experiment.state.in_(HELD), Experiment.devices >= most)
+    if session.scalar(select(Experiment.id).where(*held).limit(1)) is None:
+        yield (
+            f"An experiment waits for {most} devices and none is running that has so many: start a worker with a slot "
+            f"of {most} GPUs (NCMIX_SLOTS={'+'.join(map(str, range(most)))})."
+        )
 
 
 def _disk(settings: Settings) -> Iterator[str]:
@@ -94,7 +114,11 @@ def main() -> int:
     except SettingsError as error:
         _LOG.error("%s", error)
         return 2
-    database = Database(settings.database_url)
+    try:
+        database = Database.of(settings)
+    except ObjectError as error:
+        sys.stdout.write(f"- {error}\n")
+        return 1
     try:
         found = list(findings(settings, database))
     except DBAPIError as error:

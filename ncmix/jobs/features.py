@@ -1,23 +1,27 @@
 """Array sets in the record: cut into chunks of whole rows on the way in, put together on the way out."""
 
 import hashlib
+import logging
+import secrets
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, text
 from sqlalchemy.orm import Session
 
+from ncmix.jobs.chunks import CHUNK_BYTES, Chunk, chunks_of, columns_of, load, object_name, verify
 from ncmix.jobs.database import Database
 from ncmix.jobs.fencing import held
+from ncmix.jobs.objects import ObjectError
 from ncmix.jobs.states import Lease
 from ncmix.jobs.tables import FeatureChunk, FeatureSet
 from ncmix.results import ArraySet
 
-# A larger value keeps other writers of SQLite waiting: 98 MiB in one took 416 ms, 4 MiB take 40 ms.
-CHUNK_BYTES = 4 * 2**20
+_LOG = logging.getLogger(__name__)
 
 
 def stage(database: Database, lease: Lease, epoch: int, arrays: ArraySet) -> int:
@@ -28,34 +32,65 @@ def stage(database: Database, lease: Lease, epoch: int, arrays: ArraySet) -> int
 
     Raises:
         LeaseLostError: the lease is not held any more.
+        ObjectError: the feature store does not take it.
         ValueError: an array holds Python objects.
     """
     plain = {name: _plain(name, array) for name, array in arrays.arrays.items()}
-    with database.transaction() as session:
-        held(session, lease)
-        set_id = _open(session, lease, epoch, arrays, plain)
-    for name, array in plain.items():
-        for first, rows in _chunks(array):
-            with database.transaction() as session:
-                held(session, lease)
-                session.add(
-                    FeatureChunk(set_id=set_id, array=name, first_row=first, rows=len(rows), data=rows.tobytes())
-                )
-    return set_id
+    with ThreadPoolExecutor(1) as beside:
+        # Hashing lets go of Python's lock: it costs nothing while the chunks travel.
+        digests = {name: beside.submit(_digest, array) for name, array in plain.items()}
+        with database.transaction() as session:
+            held(session, lease)
+            kept = _open(session, database, lease, epoch, arrays, plain)
+        for name, array in plain.items():
+            for first, rows in _chunks(array):
+                _write(database, lease, kept, name, first, rows)
+        with database.transaction() as session:
+            held(session, lease)
+            kept = session.merge(kept)
+            kept.columns = {
+                name: {**described, "sha256": digests[name].result()} for name, described in kept.columns.items()
+            }
+    return kept.id
 
 
 def read(session: Session, kept: FeatureSet) -> ArraySet:
-    """The arrays of a set, as they were written."""
-    arrays = {name: np.empty(column["shape"], column["dtype"]) for name, column in kept.columns.items()}
-    chunk = (FeatureChunk.array, FeatureChunk.first_row, FeatureChunk.rows)
-    of_set = FeatureChunk.set_id == kept.id
-    # One by one: a single query would hold all the bytes a second time.
-    for name, first, rows in session.execute(select(*chunk).where(of_set)).all():
-        here = (of_set, FeatureChunk.array == name, FeatureChunk.first_row == first)
-        data = session.scalars(select(FeatureChunk.data).where(*here)).one()
-        array = arrays[name]
-        array[first : first + rows] = np.frombuffer(data, array.dtype).reshape(rows, *array.shape[1:])
+    """The arrays of a set, as they were written.
+
+    Raises:
+        DamagedSetError: they are not any more.
+        ObjectError: the feature store does not give them.
+    """
+    arrays = {name: np.empty(column.shape, column.dtype) for name, column in columns_of(kept).items()}
+
+    def place(chunk: Chunk, data: memoryview) -> None:
+        verify(chunk, data)
+        rows = arrays[chunk.array][chunk.first_row : chunk.first_row + chunk.rows]
+        rows[...] = np.frombuffer(data, rows.dtype).reshape(rows.shape)
+
+    # One by one: a single query would hold all the bytes a second time. The next is loaded while one is hashed.
+    with ThreadPoolExecutor(1) as beside:
+        under_way = None
+        for chunk in chunks_of(session, kept):
+            data = load(session, chunk)
+            if under_way:
+                under_way.result()
+            under_way = beside.submit(place, chunk, data)
+        if under_way:
+            under_way.result()
     return ArraySet(kept.name, arrays, kept.facts)
+
+
+def forget(database: Database, folder: str) -> None:
+    """Remove what the feature store has under the name of an experiment, or of one of its sets, that is deleted.
+
+    What cannot be removed now is for `leftovers` to find.
+    """
+    try:
+        if database.objects:
+            database.objects.forget(folder)
+    except ObjectError as error:
+        _LOG.warning("%s", error)
 
 
 def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -66,7 +101,9 @@ def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<")) if swapped else array)
 
 
-def _open(session: Session, lease: Lease, epoch: int, arrays: ArraySet, plain: dict[str, NDArray[Any]]) -> int:
+def _open(
+    session: Session, database: Database, lease: Lease, epoch: int, arrays: ArraySet, plain: dict[str, NDArray[Any]]
+) -> FeatureSet:
     same = (FeatureSet.experiment_id == lease.experiment_id, FeatureSet.epoch == epoch, FeatureSet.name == arrays.name)
     session.execute(delete(FeatureSet).where(*same))
     opened = FeatureSet(
@@ -76,17 +113,48 @@ def _open(session: Session, lease: Lease, epoch: int, arrays: ArraySet, plain: d
         state="writing",
         rows=max((len(a) for a in plain.values()), default=0),
         size=sum(a.nbytes for a in plain.values()),
-        columns={name: _described(array) for name, array in plain.items()},
+        columns={name: {"dtype": a.dtype.str, "shape": list(a.shape)} for name, a in plain.items()},
         facts=dict(arrays.facts),
+        # No other set's, of whatever database: an object is never written over.
+        folder=f"{lease.experiment_id}/{secrets.token_hex(8)}" if database.objects else None,
     )
     session.add(opened)
     session.flush()
-    return opened.id
+    return opened
 
 
-def _described(array: NDArray[Any]) -> dict[str, Any]:
-    digest = hashlib.sha256(array.data if array.size else b"").hexdigest()
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}
+def _write(database: Database, lease: Lease, kept: FeatureSet, name: str, first: int, rows: NDArray[Any]) -> None:
+    """Put a chunk on record, its object first: what has a row is there."""
+    data = _bytes(rows)
+    if database.objects and kept.folder:
+        database.objects.put(object_name(kept.folder, name, first), data)
+    chunk = {
+        "set_id": kept.id,
+        "array": name,
+        "first_row": first,
+        "rows": len(rows),
+        "data": b"" if kept.folder else data,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    with database.transaction() as session:
+        _need_not_last(session)
+        held(session, lease)
+        session.execute(insert(FeatureChunk), [chunk])
+
+
+def _need_not_last(session: Session) -> None:
+    """Let PostgreSQL not wait for its disk: the commit that completes the set waits for all that came before it."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SET LOCAL synchronous_commit = off"))
+
+
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(_bytes(array) if array.size else b"").hexdigest()
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    """The memory of an array that has any and is in C order, uncopied; text has no buffer of its own kind."""
+    return array.view(np.uint8).reshape(-1).data
 
 
 def _chunks(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -12,23 +12,29 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from ncmix.jobs import features
 from ncmix.jobs.database import Database
+from ncmix.jobs.objects import ObjectError, Objects
 from ncmix.jobs.retention import Expired, expire
 from ncmix.jobs.settings import Keep, Settings, SettingsError
 from ncmix.jobs.states import HELD
 from ncmix.jobs.tables import CheckpointFile, Experiment, FeatureSet
 
 _ID = re.compile(r"[0-9a-f]{20}")
+_OBJECT = re.compile(r"[0-9a-f]{20}/[0-9a-f]{16}/[^/]+")
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Folders of checkpoints without an experiment, rows whose file is gone, sets that were never completed."""
+    """Folders of checkpoints without an experiment, rows whose file is gone, sets that were never completed, folders in
+    the feature store that no set has.
+    """
 
     folders: list[Path]
     missing: list[str]
     sets: list[int]
+    objects: list[str]
 
     def sentences(self) -> Iterator[str]:
         """One for each kind that there is."""
@@ -39,10 +45,22 @@ class Leftovers:
             yield f"{len(self.missing)} checkpoints on record have no file, {first} first: is the folder right?"
         if self.sets:
             yield f"{len(self.sets)} sets of features were never completed: ncmix jobs gc removes them."
+        if self.objects:
+            yield f"{len(self.objects)} folders in the feature store belong to no set: ncmix jobs gc removes them."
 
 
-def leftovers(session: Session, settings: Settings) -> Leftovers:
-    """What is left over now; nothing that belongs to a running experiment."""
+def stored(objects: Objects | None) -> frozenset[str]:
+    """The folders in the feature store that can be a set's. To be asked before the rows: a set's row comes first.
+
+    Raises:
+        ObjectError: the store does not answer.
+    """
+    names = objects.names() if objects else ()
+    return frozenset(name.rpartition("/")[0] for name in names if _OBJECT.fullmatch(name))
+
+
+def leftovers(session: Session, settings: Settings, folders: frozenset[str]) -> Leftovers:
+    """What is left over now, of `folders` in the feature store too; nothing that belongs to a running experiment."""
     store = settings.checkpoint_dir
     there = [path for path in store.iterdir() if path.is_dir()] if store.is_dir() else []
     there = [path for path in there if _ID.fullmatch(path.name)]
@@ -55,16 +73,30 @@ def leftovers(session: Session, settings: Settings) -> Leftovers:
         folders=[path for path in there if path.name not in known] if known else [],
         missing=[path for path in files if not (store / path).exists()],
         sets=list(session.scalars(writing)),
+        objects=_orphans(session, folders),
     )
+
+
+def _orphans(session: Session, folders: frozenset[str]) -> list[str]:
+    """Those folders in the feature store that no set has."""
+    kept = set(session.scalars(select(FeatureSet.folder).where(FeatureSet.folder.is_not(None))))
+    known = set(session.scalars(select(Experiment.id)))
+    # Of none of these experiments: this is more likely another database's store.
+    ours = any(folder.partition("/")[0] in known for folder in folders)
+    return sorted(folders - kept) if ours else []
 
 
 def collect(database: Database, settings: Settings, keep: Keep | None = None) -> tuple[Leftovers, Expired]:
     """Remove what is left over, and what is kept no longer by the settings' policy or another one."""
+    folders = stored(database.objects)
     with database.transaction() as session:
-        found = leftovers(session, settings)
+        found = leftovers(session, settings, folders)
         session.execute(delete(FeatureSet).where(FeatureSet.id.in_(found.sets)))
+        found = replace(found, objects=_orphans(session, folders))
     for folder in found.folders:
         shutil.rmtree(folder, ignore_errors=True)
+    for folder in found.objects:
+        features.forget(database, folder)
     return found, expire(database, settings, keep or settings.keep)
 
 
@@ -79,13 +111,18 @@ def main() -> int:
     except SettingsError as error:
         _LOG.error("%s", error)
         return 2
-    database = Database(settings.database_url)
     try:
-        days = settings.keep.checkpoint_days if arguments.days is None else arguments.days
-        found, expired = collect(database, settings, replace(settings.keep, checkpoint_days=days))
-    finally:
-        database.dispose()
-    _LOG.info("Removed: %d folders of checkpoints, %d sets of features.", len(found.folders), len(found.sets))
+        database = Database.of(settings)
+        try:
+            days = settings.keep.checkpoint_days if arguments.days is None else arguments.days
+            found, expired = collect(database, settings, replace(settings.keep, checkpoint_days=days))
+        finally:
+            database.dispose()
+    except ObjectError as error:
+        _LOG.error("%s", error)
+        return 1
+    counts = (len(found.folders), len(found.sets), len(found.objects))
+    _LOG.info("Removed: %d folders of checkpoints, %d sets of features, %d folders in the feature store.", *counts)
     _LOG.info(
         "Kept no longer: checkpoints of %d experiments, logs of %d, %d sets of features (%.1f MB).",
         expired.checkpoints,

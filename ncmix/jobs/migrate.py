@@ -1,5 +1,9 @@
-"""Brings a database to the newest schema: `python -m ncmix.jobs.migrate`, or `migrate(url)`."""
+"""Brings a database to the newest schema: `python -m ncmix.jobs.migrate`, or `migrate(url)`.
 
+`--down-to REVISION` goes back to an older one, for an older program; what only the newer one knew is lost.
+"""
+
+import argparse
 import fcntl
 import logging
 import sys
@@ -21,11 +25,12 @@ _LOG = logging.getLogger(__name__)
 _ADVISORY_LOCK = 0x6E636D6978
 
 
-def migrate(url: str) -> str:
+def migrate(url: str, down_to: str | None = None) -> str:
     """Apply every migration that is missing; of several callers at once one works and the others wait.
 
     Args:
         url: SQLAlchemy's, as in `Settings.database_url`.
+        down_to: instead, take back what came after this revision.
 
     Returns:
         The revision the schema is at now.
@@ -33,6 +38,9 @@ def migrate(url: str) -> str:
     engine = create(url)
     try:
         with _alone(engine) as connection:
+            if down_to is not None:
+                command.downgrade(_config(connection), down_to)
+                return down_to
             command.upgrade(_config(connection), "head")
             return head()
     finally:
@@ -91,13 +99,16 @@ def _file_lock(database: str | None) -> Iterator[None]:
 
 def main() -> int:
     """Migrate the database of the settings."""
+    parser = argparse.ArgumentParser(prog="python -m ncmix.jobs.migrate", description=__doc__)
+    parser.add_argument("--down-to", metavar="REVISION", help="take back what came after it, such as 0003")
+    arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         settings = Settings.from_environment()
     except SettingsError as error:
         _LOG.error("%s", error)
         return 2
-    _LOG.info("The schema is at revision %s.", migrate(settings.database_url))
+    _LOG.info("The schema is at revision %s.", migrate(settings.database_url, arguments.down_to))
     return 0
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, TypeVarTuple
 
-from sqlalchemy import Select, Text, cast, select, tuple_
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy.orm import Session
 
+from ncmix.errors import NcmixError
 from ncmix.jobs import cursors, features
 from ncmix.jobs.database import now
 from ncmix.jobs.fencing import is_held
@@ -25,6 +26,10 @@ from ncmix.results import ArraySet, MetricRow, Probe, Run
 
 T = TypeVar("T")
 Columns = TypeVarTuple("Columns")
+
+
+class UnknownSetError(NcmixError, LookupError):
+    """No such array set was kept; the message is a sentence."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,6 @@ class Page(Generic[T]):
 
     items: list[T]
     next_cursor: str | None
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An experiment whose large fields are the JSON that the database holds; in the row itself they are not loaded."""
-
-    row: Experiment
-    spec: str
-    latest: str
 
 
 @dataclass(frozen=True)
@@ -90,18 +86,6 @@ def require(session: Session, experiment_id: str) -> None:
         raise UnknownExperimentError(experiment_id)
 
 
-def stored(session: Session, experiment_id: str) -> Stored:
-    """The experiment of this id, to be shown as JSON.
-
-    Raises:
-        UnknownExperimentError: there is none.
-    """
-    found = session.execute(_AS_STORED.where(Experiment.id == experiment_id)).one_or_none()
-    if found is None:
-        raise UnknownExperimentError(experiment_id)
-    return Stored(*found)
-
-
 def several(session: Session, ids: Sequence[str]) -> list[Experiment]:
     """The experiments of these ids, in this order.
 
@@ -127,22 +111,9 @@ def listing(
     Raises:
         CursorError: the cursor is none of ours.
     """
-    query = _paged(_filtered(select(Experiment), filters), limit, cursor, oldest_first)
+    query = paged(filtered(select(Experiment), filters), limit, cursor, oldest_first)
     found = list(session.scalars(query))
-    return Page(found[:limit], _next(found, limit))
-
-
-def stored_listing(
-    session: Session, filters: Filters, limit: int, cursor: str | None, *, oldest_first: bool
-) -> Page[Stored]:
-    """The same, to be shown as JSON.
-
-    Raises:
-        CursorError: the cursor is none of ours.
-    """
-    query = _paged(_filtered(_AS_STORED, filters), limit, cursor, oldest_first)
-    found = [Stored(*row) for row in session.execute(query)]
-    return Page(found[:limit], _next([each.row for each in found], limit))
+    return Page(found[:limit], next_cursor(found, limit))
 
 
 def metrics(
@@ -179,16 +150,39 @@ def log(session: Session, experiment_id: str, offset: int = 0, limit: int = 2**2
     return LogPart(data, offset, end, ended, experiment.state)
 
 
-def events(session: Session, experiment_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
-    """What happened to an experiment behind event number `after`, in order."""
-    query = select(Event).where(Event.experiment_id == experiment_id, Event.id > after).order_by(Event.id).limit(limit)
-    return list(session.scalars(query))
+def events(
+    session: Session, experiment_id: str, after: int = 0, limit: int = 1000, without: Sequence[str] = ()
+) -> list[Event]:
+    """What happened to an experiment behind event number `after`, in order; nothing of the kinds `without`."""
+    query = select(Event).where(Event.experiment_id == experiment_id, Event.id > after, Event.kind.not_in(without))
+    return list(session.scalars(query.order_by(Event.id).limit(limit)))
+
+
+def last_event(session: Session, experiment_id: str) -> int:
+    """The number of the newest event of an experiment."""
+    return session.scalar(select(func.max(Event.id)).where(Event.experiment_id == experiment_id)) or 0
 
 
 def feature_sets(session: Session, experiment_id: str) -> list[FeatureSet]:
     """The complete array sets of an experiment by epoch and name, without their arrays."""
     query = select(FeatureSet).where(FeatureSet.experiment_id == experiment_id, FeatureSet.state == "complete")
     return list(session.scalars(query.order_by(FeatureSet.epoch, FeatureSet.name)))
+
+
+def feature_set(session: Session, experiment_id: str, name: str, epoch: int | None) -> FeatureSet:
+    """One complete array set without its arrays; the last that was kept if no epoch is named.
+
+    Raises:
+        UnknownSetError: none of this name was kept, or not of this epoch.
+    """
+    named = [s for s in feature_sets(session, experiment_id) if s.name == name]
+    if found := [s for s in named if epoch in (None, s.epoch)]:
+        return found[-1]
+    if named:
+        epochs = ", ".join(str(s.epoch) for s in named)
+        raise UnknownSetError(f"The set {name!r} was not kept of epoch {epoch}; it was of {epochs}.")
+    known = ", ".join(sorted({s.name for s in feature_sets(session, experiment_id)})) or "none yet"
+    raise UnknownSetError(f"The experiment has no set {name!r}; there are {known}.")
 
 
 def array_set(session: Session, experiment_id: str, epoch: int, name: str) -> ArraySet | None:
@@ -246,14 +240,8 @@ def sign_under(session: Session, lease: Lease) -> tuple[State, float | None]:
     return found.state, found.progressed
 
 
-# Reading and writing JSON anew would take most of the time of a list.
-_AS_STORED = select(Experiment, cast(Experiment.spec, Text), cast(Experiment.latest, Text)).options(
-    defer(Experiment.spec, raiseload=True), defer(Experiment.latest, raiseload=True)
-)
-
-
-def _paged(query: Select[*Columns], limit: int, cursor: str | None, oldest_first: bool) -> Select[*Columns]:
-    """One more than `limit`, to know whether more follow."""
+def paged(query: Select[*Columns], limit: int, cursor: str | None, oldest_first: bool) -> Select[*Columns]:
+    """A page in order, and one more than `limit`, to know whether more follow."""
     place = tuple_(Experiment.created, Experiment.id)
     if cursor:
         last = tuple_(*cursors.read(cursor))
@@ -262,11 +250,13 @@ def _paged(query: Select[*Columns], limit: int, cursor: str | None, oldest_first
     return query.order_by(*(order if oldest_first else (column.desc() for column in order))).limit(limit + 1)
 
 
-def _next(found: Sequence[Experiment], limit: int) -> str | None:
+def next_cursor(found: Sequence[Experiment], limit: int) -> str | None:
+    """The cursor of the next page, of rows that `paged` found."""
     return cursors.write(found[limit - 1].created, found[limit - 1].id) if len(found) > limit else None
 
 
-def _filtered(query: Select[*Columns], filters: Filters) -> Select[*Columns]:
+def filtered(query: Select[*Columns], filters: Filters) -> Select[*Columns]:
+    """Only the experiments that these filters admit."""
     for column, wanted in (
         (Experiment.state, filters.state),
         (Experiment.dataset, filters.dataset),

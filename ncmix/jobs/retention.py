@@ -10,7 +10,7 @@ from itertools import groupby
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from ncmix.jobs import checkpoints, idempotency
+from ncmix.jobs import checkpoints, features, idempotency
 from ncmix.jobs.database import Database, now
 from ncmix.jobs.fencing import add_event, clock
 from ncmix.jobs.settings import Keep, Settings
@@ -43,7 +43,7 @@ def expire(database: Database, settings: Settings, keep: Keep) -> Expired:
     for experiment in with_logs:
         _drop_log(database, experiment)
     for experiment, of_one in groupby(sets, lambda found: found.experiment_id):
-        _drop_sets(database, experiment, [found.id for found in of_one])
+        _drop_sets(database, experiment, list(of_one))
     database.give_back()
     return Expired(len(with_checkpoints), len(with_logs), len(sets), sum(found.size for found in sets))
 
@@ -61,6 +61,7 @@ class _Set:
     experiment_id: str
     id: int
     size: int
+    folder: str | None
 
 
 def _sets(session: Session, keep: Keep) -> Iterator[_Set]:
@@ -70,18 +71,18 @@ def _sets(session: Session, keep: Keep) -> Iterator[_Set]:
     total = session.scalar(select(func.coalesce(func.sum(FeatureSet.size), 0))) or 0
     most = total if keep.feature_bytes is None else keep.feature_bytes
     until = -1.0 if keep.feature_days is None else clock(session) - keep.feature_days * _DAY
-    columns = (FeatureSet.experiment_id, FeatureSet.id, FeatureSet.size, Experiment.finished)
+    columns = (FeatureSet.experiment_id, FeatureSet.id, FeatureSet.size, FeatureSet.folder, Experiment.finished)
     oldest_first = (
         select(*columns)
         .join(Experiment, Experiment.id == FeatureSet.experiment_id)
         .where(Experiment.state.in_(FINAL))
         .order_by(Experiment.finished, FeatureSet.experiment_id, FeatureSet.epoch)
     )
-    for experiment_id, set_id, size, finished in session.execute(oldest_first):
+    for experiment_id, set_id, size, folder, finished in session.execute(oldest_first):
         if total <= most and (finished or 0.0) >= until:
             return
         total -= size
-        yield _Set(experiment_id, set_id, size)
+        yield _Set(experiment_id, set_id, size, folder)
 
 
 def _drop_checkpoints(database: Database, settings: Settings, experiment_id: str) -> None:
@@ -100,12 +101,14 @@ def _drop_log(database: Database, experiment_id: str) -> None:
             experiment.log_bytes = 0
 
 
-def _drop_sets(database: Database, experiment_id: str, ids: list[int]) -> None:
-    for number in ids:
+def _drop_sets(database: Database, experiment_id: str, sets: list[_Set]) -> None:
+    for dropped in sets:
         with database.transaction() as session:
-            session.execute(delete(FeatureSet).where(FeatureSet.id == number))
-            if number == ids[-1]:
+            session.execute(delete(FeatureSet).where(FeatureSet.id == dropped.id))
+            if dropped is sets[-1]:
                 _say(session, experiment_id, "features")
+        if dropped.folder:
+            features.forget(database, dropped.folder)
 
 
 def _say(session: Session, experiment_id: str, what: str) -> Experiment | None:

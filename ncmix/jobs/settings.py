@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ncmix.confidential import SecretError, secret
 from ncmix.datahome import DataHome, DataHomeError
 from ncmix.errors import NcmixError
 
 Device = Literal["auto", "cpu", "cuda"]
 Queue = Literal["cpu", "gpu"]
 LogFormat = Literal["auto", "json", "text"]
-_SLOT = re.compile(r"cpu|\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+")
+_GPU = r"(?:\d{1,3}|(?:GPU|MIG)-[0-9A-Za-z/-]+)"
+_SLOT = re.compile(rf"cpu|{_GPU}(?:\+{_GPU})*")
+_RATE = re.compile(r"[1-9]\d{0,6}/(second|minute|hour|day)")
 
 
 class SettingsError(NcmixError, ValueError):
@@ -64,8 +67,15 @@ class Settings:
         max_attempts: how many times an experiment may die with its worker or its child.
         backoff_seconds: how long an experiment rests after its first such death; doubled after each further one.
         log_limit: how many bytes of an attempt's output are kept.
+        feature_store: where features lie: `sql`, or the address of a folder (file:///…) or a bucket (s3://…).
+        feature_quota: how many bytes all features together may take; None for as many as the disk has.
+        import_limit: how many bytes an imported file may have, and what is in it when unpacked.
         keep: how long what is kept.
         log_format: how API and workers log: `auto` is text on a terminal and JSON elsewhere.
+        heartbeat_dir: where API and worker touch a file for as long as they work; None: nowhere.
+        trusted_network: without any key, serve whoever comes from wherever; else only this machine.
+        change_rate: how many requests that change something a key may send.
+        failure_rate: how many wrong keys an address may send.
     """
 
     home: Path
@@ -90,8 +100,15 @@ class Settings:
     max_attempts: int = 3
     backoff_seconds: float = 5.0
     log_limit: int = 16 * 2**20
+    feature_store: str = "sql"
+    feature_quota: int | None = None
+    import_limit: int = 2 * 2**30
     log_format: LogFormat = "auto"
     keep: Keep = Keep()
+    heartbeat_dir: Path | None = None
+    trusted_network: bool = False
+    change_rate: str = "600/minute"
+    failure_rate: str = "20/minute"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -103,8 +120,8 @@ class Settings:
         home = Path(environment.get("NCMIX_HOME") or "ncmix-data").absolute()
         settings = cls(
             home=home,
-            database_url=_database_url(secret(environment, "NCMIX_DATABASE_URL"), home),
-            broker_url=_broker_url(secret(environment, "NCMIX_BROKER_URL")),
+            database_url=_database_url(_secret(environment, "NCMIX_DATABASE_URL"), home),
+            broker_url=_broker_url(_secret(environment, "NCMIX_BROKER_URL")),
             data=_data(environment, home),
             checkpoint_dir=Path(environment.get("NCMIX_CHECKPOINT_DIR") or home / "checkpoints").absolute(),
             device=_one_of(environment, "NCMIX_DEVICE", get_args(Device), cls.device),
@@ -124,8 +141,17 @@ class Settings:
             max_attempts=_whole(environment, "NCMIX_MAX_ATTEMPTS", cls.max_attempts),
             backoff_seconds=_seconds(environment, "NCMIX_BACKOFF_SECONDS", cls.backoff_seconds),
             log_limit=_whole(environment, "NCMIX_LOG_LIMIT", cls.log_limit),
+            feature_store=_feature_store(environment),
+            feature_quota=_whole(environment, "NCMIX_FEATURE_QUOTA", 0)
+            if environment.get("NCMIX_FEATURE_QUOTA")
+            else None,
+            import_limit=_whole(environment, "NCMIX_IMPORT_LIMIT", cls.import_limit),
             log_format=_one_of(environment, "NCMIX_LOG_FORMAT", get_args(LogFormat), cls.log_format),
             keep=_keep(environment),
+            heartbeat_dir=Path(folder) if (folder := environment.get("NCMIX_HEARTBEAT_DIR")) else None,
+            trusted_network=_one_of(environment, "NCMIX_TRUSTED_NETWORK", ("0", "1"), "0") == "1",
+            change_rate=_rate(environment, "NCMIX_CHANGE_RATE", cls.change_rate),
+            failure_rate=_rate(environment, "NCMIX_FAILURE_RATE", cls.failure_rate),
         )
         if settings.renew_seconds > settings.lease_seconds / 2:
             raise SettingsError(
@@ -145,21 +171,11 @@ class Settings:
         return self.lease_seconds / 6
 
 
-def secret(environment: Mapping[str, str], name: str) -> str | None:
-    """The value of a variable, or of the file that the variable with `_FILE` behind its name points to.
-
-    Raises:
-        SettingsError: both are set, or the file cannot be read.
-    """
-    value, path = environment.get(name), environment.get(f"{name}_FILE")
-    if not path:
-        return value or None
-    if value:
-        raise SettingsError(f"{name} and {name}_FILE are both set; allowed is one of them.")
+def _secret(environment: Mapping[str, str], name: str) -> str | None:
     try:
-        return Path(path).read_text().strip() or None
-    except OSError as error:
-        raise SettingsError(f"{name}_FILE is {path!r}, which cannot be read: {error.strerror}.") from error
+        return secret(environment, name)
+    except SecretError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _database_url(url: str | None, home: Path) -> str:
@@ -187,6 +203,13 @@ def _broker_url(url: str | None) -> str:
             "filesystem://localhost//."
         )
     return url
+
+
+def _feature_store(environment: Mapping[str, str]) -> str:
+    url = environment.get("NCMIX_FEATURE_STORE") or "sql"
+    if url != "sql" and not re.fullmatch(r"file:///[^?#]+|s3://[a-z0-9][a-z0-9.-]+(/[^?#]*)?", url):
+        raise SettingsError(f"NCMIX_FEATURE_STORE is {url!r}; allowed are sql, file:///folder and s3://bucket/prefix.")
+    return url.rstrip("/")
 
 
 def _data(environment: Mapping[str, str], home: Path) -> DataHome:
@@ -231,7 +254,7 @@ def _slots(environment: Mapping[str, str]) -> tuple[str, ...]:
     if words != ("auto",) and not all(_SLOT.fullmatch(word) for word in words):
         raise SettingsError(
             f"NCMIX_SLOTS is {text!r}; allowed are auto, or words with commas between, one a slot: cpu, and GPUs by "
-            "number or UUID as CUDA_VISIBLE_DEVICES has them."
+            "number or UUID as CUDA_VISIBLE_DEVICES has them, 0+1 for a slot of two."
         )
     return words
 
@@ -256,6 +279,13 @@ def _share(environment: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < value <= 1:
         raise SettingsError(f"{name} is {text!r}; allowed is a share above 0, up to 1.")
     return value
+
+
+def _rate(environment: Mapping[str, str], name: str, default: str) -> str:
+    text = environment.get(name) or default
+    if not _RATE.fullmatch(text):
+        raise SettingsError(f"{name} is {text!r}; allowed is a number a second, minute, hour or day, as in 600/minute.")
+    return text
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int) -> int:

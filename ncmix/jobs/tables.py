@@ -53,7 +53,7 @@ class Experiment(Base):
     training last gave a sign of life, `gpu_bytes` what it then held of a GPU's memory. `attempt` counts the starts
     that are charged, `fence` all starts: the token without which nothing can be written. `log_bytes` is the length of
     the log, `revision` grows with every change that a reader could see in metrics, features or state. `parent_id` names
-    the experiment that was retried or extended to make this one, also when that is no longer on record.
+    the experiment that was retried or extended to make this one, also when that is gone; `feature_bytes` were expected.
     """
 
     __tablename__ = "experiment"
@@ -90,6 +90,7 @@ class Experiment(Base):
     state: Mapped[State] = mapped_column(String(16))
     queue: Mapped[str] = mapped_column(String(16))
     priority: Mapped[int]
+    devices: Mapped[int] = mapped_column(default=1)
     created: Mapped[float]
     not_before: Mapped[float]
     started: Mapped[float | None]
@@ -111,6 +112,7 @@ class Experiment(Base):
     latest: Mapped[dict[str, Any]] = mapped_column(default=dict)
     log_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     revision: Mapped[int] = mapped_column(default=0)
+    feature_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
     @property
     def progress(self) -> float:
@@ -155,7 +157,8 @@ class MetricValue(Base):
 class FeatureSet(Base):
     """Arrays with one row a sample, kept of one epoch; to be read once `state` is complete.
 
-    `columns` maps the name of each array to its dtype, shape and sha256 (of its bytes, C order, little endian).
+    `columns` maps the name of each array to its dtype, shape and sha256 (of its bytes, C order, little endian). The
+    bytes are in its chunks, or, if it has a `folder`, in objects under that name in the object store.
     """
 
     __tablename__ = "feature_set"
@@ -174,10 +177,11 @@ class FeatureSet(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     columns: Mapped[dict[str, Any]]
     facts: Mapped[dict[str, Any]]
+    folder: Mapped[str | None] = mapped_column(String(64))
 
 
 class FeatureChunk(Base):
-    """Some rows of one array, at most 4 MiB unless a single row is larger."""
+    """Some rows of one array, at most 4 MiB unless a single row is larger; without `data` if the set has a folder."""
 
     __tablename__ = "feature_chunk"
 
@@ -186,6 +190,7 @@ class FeatureChunk(Base):
     first_row: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     rows: Mapped[int]
     data: Mapped[bytes]
+    sha256: Mapped[str | None] = mapped_column(String(64))
 
 
 class CheckpointFile(Base):
@@ -264,31 +269,3 @@ class LogChunk(Base):
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiment.id", ondelete="CASCADE"), primary_key=True)
     start: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     data: Mapped[bytes]
-
-
-class Idempotency(Base):
-    """What a POST was answered under a key that its sender chose, so that the same request is answered the same way.
-
-    `request` is the SHA-256 of method, address and body; `body` is JSON. Without a `status` it is not answered yet,
-    which only its own transaction sees.
-    """
-
-    __tablename__ = "idempotency"
-    __table_args__ = (Index("ix_idempotency_created", "created"),)
-
-    key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    request: Mapped[str] = mapped_column(String(64))
-    created: Mapped[float]
-    status: Mapped[int | None]
-    location: Mapped[str | None] = mapped_column(String(200))
-    body: Mapped[str | None] = mapped_column(Text)
-
-
-class Duty(Base):
-    """Something that one process at a time shall do: who does it, and until when nobody else may."""
-
-    __tablename__ = "duty"
-
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(200))
-    until: Mapped[float]

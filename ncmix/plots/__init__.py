@@ -10,7 +10,7 @@ with its global state never. A plot is added as one function here and one row in
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ncmix.plots import calibration, classes, collapse, learning, mixtures, responses, spectra
 from ncmix.plots.options import (
@@ -51,6 +51,7 @@ __all__ = [
     "confusion",
     "curves",
     "draw",
+    "figure",
     "gram",
     "last_layer",
     "last_layer_grid",
@@ -168,6 +169,17 @@ def render(
     from ncmix.plots import files
 
     return files.render(picture, kind, theme, size, library)
+
+
+def figure(picture: Picture, theme: Theme = "light", size: Size = Size()) -> dict[str, Any]:  # noqa: B008
+    """The picture as `data` and `layout` for Plotly, plain values alone.
+
+    Raises:
+        PlotError: there is no such theme.
+    """
+    from ncmix.plots import interactive
+
+    return interactive.figure(picture, theme, size)
 
 
 @cache

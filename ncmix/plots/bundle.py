@@ -1,10 +1,13 @@
 """The file of plotly.js that the package `plotly` brings along. Nothing is ever fetched from elsewhere."""
 
+import re
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from ncmix.plots.options import PlotError
+
+_SHEET = re.compile(r'if\(!document\.getElementById\("([0-9a-f]{64})"\)\)')
 
 
 @cache
@@ -28,6 +31,12 @@ def version() -> str:
     """The version of the package, for an address that changes when the file does."""
     path()
     return distribution("plotly").version
+
+
+@cache
+def sheets() -> tuple[str, ...]:
+    """The ids of elements in whose presence it writes no style sheets of what it brings along (maps) into a page."""
+    return tuple(sorted(set(_SHEET.findall(path().read_text(encoding="utf-8")))))
 
 
 def inline() -> str:

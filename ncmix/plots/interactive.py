@@ -126,7 +126,8 @@ def _places(picture: Picture, height: int) -> Iterator[tuple[list[float], list[f
     """The domains of each panel, left to right and bottom to top, as shares of the plotting area."""
     columns = min(picture.columns, len(picture.panels))
     rows = math.ceil(len(picture.panels) / columns)
-    wide, across = (1 - 0.08 * (columns - 1)) / columns, 0.08
+    across = 0.32 / max(4, columns)
+    wide = (1 - across * (columns - 1)) / columns
     up = BETWEEN / max(1, height - ABOVE - BELOW)
     high = (1 - up * (rows - 1)) / rows
     for number in range(len(picture.panels)):
@@ -265,9 +266,9 @@ def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Jso
     yield {
         "type": "scatter", "mode": "lines+markers+text", "name": "classifier row", "legendgroup": "classifier",
         "x": _plain(spokes[:, 0]), "y": _plain(spokes[:, 1]), "text": names, "textposition": "top center",
-        "textfont": {"size": 14}, "line": {"color": colours.ink, "width": 1.5},
-        "marker": {"size": [0, 10, 0] * len(tips), "symbol": "diamond", "color": colours.ink, "opacity": 1,
-                   "line": {"color": colours.paper, "width": 1}},
+        "textfont": {"size": 14 if large else 9}, "line": {"color": colours.ink, "width": 1.5},
+        "marker": {"size": [0, 10 if large else 5, 0] * len(tips), "symbol": "diamond", "color": colours.ink,
+                   "opacity": 1, "line": {"color": colours.paper, "width": 1}},
     }  # fmt: skip
     if fit := probe.theory:
         yield {

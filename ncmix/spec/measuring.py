@@ -113,7 +113,7 @@ def _papyan(epochs: int) -> tuple[int, ...]:
 
 
 class Features(Part, use_attribute_docstrings=True):
-    """Which last-layer features are kept."""
+    """Which last-layer features are kept: of samples with their labels, and of the probe's mixtures with λ and pair."""
 
     keep: Literal["none", "last", "measured"] = "last"
     """Those of the last measured epoch, of every measured epoch, or none."""

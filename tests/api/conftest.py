@@ -15,7 +15,7 @@ from tests.api.lives import Lives
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
     """A client of the service; what would be a 500 is answered, not raised."""
-    with TestClient(create(settings), raise_server_exceptions=False) as client:
+    with TestClient(create(settings), base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
 
 

@@ -28,10 +28,15 @@ class Lives:
     def running(self, seed: int = 0, epochs: int = 0, probed: tuple[int, ...] = (), **changes: object) -> Lease:
         """An experiment under way, with results of the first `epochs` epochs."""
         experiment_id = self.queued(seed, **changes)
+        lease = self.next(epochs, probed)
+        assert lease.experiment_id == experiment_id
+        return lease
+
+    def next(self, epochs: int = 0, probed: tuple[int, ...] = ()) -> Lease:
+        """What waits longest, under way, with results of the first `epochs` epochs."""
         with self.database.transaction() as session:
             claim = lifecycle.claim(session, QUEUES, "test", self.settings)
         assert claim is not None
-        assert claim.lease.experiment_id == experiment_id
         self.record(claim.lease, *range(1, epochs + 1), probed=probed)
         return claim.lease
 
@@ -40,6 +45,10 @@ class Lives:
         for epoch in epochs:
             sets = _sets() if epoch in probed else ()
             recording.record(self.database, lease, Snapshot(epoch, _metrics(epoch), sets, seconds=2.0))
+
+    def keep(self, lease: Lease, epoch: int, *sets: ArraySet) -> None:
+        """The results of an epoch with these array sets."""
+        recording.record(self.database, lease, Snapshot(epoch, _metrics(epoch), sets, seconds=2.0))
 
     def log(self, lease: Lease, text: bytes) -> None:
         """Something its process printed."""

@@ -152,7 +152,7 @@ class TestTheIdempotencyKey:
     @pytest.mark.postgres
     def test_in_flight_for_long_is_409(self, postgres_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(idempotency, "_WAIT_MILLISECONDS", 100)
-        with TestClient(create(replace(settings, database_url=postgres_url))) as client:
+        with TestClient(create(replace(settings, database_url=postgres_url)), base_url="http://localhost") as client:
             database = client.app.state.context.database
             with database.transaction() as session:
                 assert idempotency.recall(session, "a", "another request") is None

@@ -105,7 +105,7 @@ def test_a_body_over_a_mebibyte_is_413_announced_or_not(client):
 def test_an_image_folder_must_be_registered(settings: Settings, tmp_path: Path):
     home = DataHome(tmp_path, {"birds": tmp_path / "birds", "cars": tmp_path / "cars"})
     spec = {**SPEC, "dataset": {"kind": "image_folder", "name": "planes"}, "model": "convnet"}
-    with TestClient(create(replace(settings, data=home))) as client:
+    with TestClient(create(replace(settings, data=home)), base_url="http://localhost") as client:
         (wrong,) = problem(client.post(HERE, json=spec), 422)["errors"]
         assert wrong["pointer"] == "/dataset/name"
         assert "'planes' here; registered are birds, cars." in wrong["detail"]
@@ -152,7 +152,7 @@ def test_a_fault_of_ours_is_500_and_gives_nothing_away(client, lives: Lives):
 
 def test_a_database_without_schema_is_503(settings: Settings, tmp_path: Path):
     bare = replace(settings, database_url=f"sqlite:///{tmp_path / 'bare.db'}")
-    with TestClient(create(bare)) as client:
+    with TestClient(create(bare), base_url="http://localhost") as client:
         answer = client.get(HERE)
         problem(answer, 503)
         assert answer.headers["retry-after"]

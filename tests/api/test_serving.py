@@ -11,7 +11,16 @@ import httpx2
 import pytest
 
 from api.__main__ import main
+from ncmix.jobs import keys
+from ncmix.jobs.database import Database
 from tests.servers import wait_for
+
+
+@pytest.fixture(autouse=True)
+def _home(sqlite_url: str, monkeypatch: pytest.MonkeyPatch):
+    """A database without keys."""
+    monkeypatch.setenv("NCMIX_DATABASE_URL", sqlite_url)
+
 
 SPEC = {"dataset": "digits", "model": "mlp", "epochs": 5}
 
@@ -57,8 +66,26 @@ def answers(port: int) -> bool:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])  # noqa: S104 - that is the test
 def test_it_refuses_to_be_reached_from_elsewhere(host: str, caplog: pytest.LogCaptureFixture):
     assert main(["--host", host, "--port", "0"]) == 2
-    assert "there is no authentication yet" in caplog.text
-    assert "NCMIX_ALLOW_REMOTE=1" in caplog.text
+    assert "there is no API key yet" in caplog.text
+    assert "NCMIX_TRUSTED_NETWORK=1" in caplog.text
+
+
+def test_with_a_key_it_may_be_reached_from_elsewhere(sqlite_url: str, caplog: pytest.LogCaptureFixture):
+    database = Database(sqlite_url)
+    with database.transaction() as session:
+        keys.issue(session, "first", "admin")
+    database.dispose()
+    # An address that this machine does not have: it may, but cannot.
+    assert main(["--host", "192.0.2.1", "--port", "0"]) == 2
+    assert "Nothing can listen on 192.0.2.1" in caplog.text
+
+
+def test_a_database_that_cannot_say_whether_there_is_a_key_is_none_with_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("NCMIX_DATABASE_URL", f"sqlite:///{tmp_path / 'bare.db'}")
+    assert main(["--host", "192.0.2.1", "--port", "0"]) == 2
+    assert "192.0.2.1 can be reached from other machines, and the database" in caplog.text
 
 
 def test_an_inherited_socket_must_be_of_this_machine_too(caplog: pytest.LogCaptureFixture):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import checkpoint, gpu, report, slots, training
+from benchmarks import checkpoint, features, gpu, report, slots, training
 from benchmarks.clock import interleaved, ratio
 from benchmarks.report import Table
 from benchmarks.subjects import Ours, Plain, pictures, spec
@@ -123,6 +123,16 @@ def test_a_table_needs_no_rich(monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "Speeds", "what   images/s", "ours   12,346", "none   –", "small  0.123", ""
     ]  # fmt: skip
+
+
+@pytest.mark.postgres
+def test_the_features_command_measures_every_store_and_every_format(monkeypatch, capsys):
+    command(monkeypatch, features.main, "--quick", "--rounds", "1")
+    stores, streams = read("features")["tables"]
+    assert [row[0] for row in stores["rows"]] == ["plain file", "SQLite", "PostgreSQL"]
+    assert len(streams["rows"]) == 6
+    assert all(math.isfinite(n) for table in (stores, streams) for n in numbers(table))
+    assert "MB of memory" in capsys.readouterr().out
 
 
 def test_a_checkpoint_has_a_size_and_a_price(monkeypatch, capsys):

@@ -28,4 +28,4 @@ def instant(_: Lease, outcome: int, leash: int) -> list[str]:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     child = instant if os.environ.get("NCMIX_TEST_CHILD") == "instant" else toy
-    sys.exit(serve(Settings.from_environment(), Place(None), ["cpu"], child))
+    sys.exit(serve(Settings.from_environment(), Place(), ["cpu"], child))

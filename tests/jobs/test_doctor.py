@@ -47,6 +47,18 @@ def test_each_thing_that_is_wrong_is_named(database: Database, settings: Setting
     assert said[2].startswith("1 experiments wait in the queue 'gpu' and none is running there")
 
 
+def test_what_needs_more_gpus_than_any_slot_has_is_named(database: Database, settings: Settings) -> None:
+    submit(database, toy(), queue="gpu")
+    with database.transaction() as session:
+        assert lifecycle.claim(session, ["gpu"], "host:7", settings) is not None
+    wide = submit(database, toy(seed=1, devices=2), queue="gpu")
+    with database.transaction() as session:
+        session.execute(update(Experiment).where(Experiment.id == wide.id).values(not_before=now() - 200.0))
+    (said,) = found(settings, database)
+    assert said.startswith("An experiment waits for 2 devices and none is running that has so many")
+    assert "NCMIX_SLOTS=0+1" in said
+
+
 def _with_leftovers(database: Database, settings: Settings) -> str:
     """An experiment that has ended with a checkpoint, a set that was never completed, and a folder of nobody's."""
     experiment = submit(database, toy()).id

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from ncmix.jobs import features, queries, recording
+from ncmix.jobs import chunks, features, queries, recording
 from ncmix.jobs.database import Database
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, LeaseLostError
@@ -47,7 +47,7 @@ def test_an_array_comes_back_as_it_went_in(database: Database, lease: Lease, arr
 
 
 def test_a_large_array_is_cut_into_chunks_of_whole_rows(database: Database, lease: Lease) -> None:
-    rows = features.CHUNK_BYTES // (1000 * 4)
+    rows = chunks.CHUNK_BYTES // (1000 * 4)
     array = np.random.default_rng(0).standard_normal((2 * rows + 1, 1000), np.float32)
     recording.record(database, lease, snapshot(1, (ArraySet("train", {"H": array, "y": np.arange(len(array))}),)))
     with database.reading() as session:

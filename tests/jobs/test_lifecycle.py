@@ -104,6 +104,19 @@ class TestClaiming:
         submit(database, toy(), queue="gpu")
         assert try_claim(database, settings) is None
 
+    @pytest.mark.parametrize(("queue", "taken"), [("gpu", [0, 0, 1]), ("cpu", [1, 1, 1])])
+    def test_takes_no_more_devices_than_its_slot_has(
+        self, database: Database, settings: Settings, queue: str, taken: list[int]
+    ) -> None:
+        """But on a CPU they are processes."""
+        for gpus, some in enumerate(taken, start=1):
+            experiment = submit(database, toy(seed=gpus, devices=3), queue=queue)
+            with database.transaction() as session:
+                assert (lifecycle.claim(session, [queue], "me", settings, gpus=gpus) is not None) == bool(some)
+            if not some:
+                with database.transaction() as session:
+                    lifecycle.cancel(session, experiment.id)
+
     def test_gives_what_the_holder_must_know(self, database: Database, settings: Settings) -> None:
         experiment = submit(database, toy())
         taken = claim(database, settings, "host:7")

@@ -1,6 +1,7 @@
 """Checkpoints: whole or refused, and a run that goes on from one is the run that never stopped, bit for bit."""
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -345,3 +346,11 @@ class TestExtending:
 
     def test_a_run_that_extends_none_has_the_key_it_always_had(self) -> None:
         assert toy().key == "6eb72a4f6271f25049a30532270fdbc012a6e944ec445dc6951a08d640f20c69"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80", b"PK\x03\x04", b"\x80\x02]q\x01.", b"N."])
+def test_a_file_that_fits_its_name_and_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "checkpoint"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError):
+        load(Saved(path, 1, 0, hashlib.sha256(content).hexdigest(), len(content)))

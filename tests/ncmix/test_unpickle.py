@@ -2,6 +2,7 @@
 
 import contextlib
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,19 @@ def test_a_global_is_refused_by_name(call: str) -> None:
     module, name = call.rsplit(".", 1)
     with pytest.raises(UnpicklingError, match=f"wants {call}"):
         loads(f"c{module}\n{name}\n(S'1'\ntR.".encode())
+
+
+@pytest.mark.parametrize(
+    "greedy",
+    [b"Nr\xff\xff\xff\xff.", b"\x8e\xff\xff\xff\xff\x0f\x00\x00\x00.", b"\x96\xff\xff\xff\xff\x0f\x00\x00\x00."],
+)
+def test_a_few_bytes_set_no_memory_aside(greedy: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(UnpicklingError):
+        loads(greedy)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_arrays_of_objects_are_refused() -> None:

@@ -32,23 +32,25 @@ def test_every_gpu_has_a_slot_that_sees_no_other(auto: Settings) -> None:
 
 def test_several_slots_share_a_gpu_and_its_memory(auto: Settings) -> None:
     found = places(replace(auto, slots_per_gpu=2), TWO)
-    assert [p.gpu for p in found] == ["0", "0", "3", "3"]
+    assert [p.gpus for p in found] == [("0",), ("0",), ("3",), ("3",)]
     assert sum(p.share for p in found[:2]) == pytest.approx(0.95)
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
 def test_without_a_gpu_there_is_one_slot_on_the_cpu(auto: Settings, hidden: str) -> None:
     (only,) = places(auto, {"CUDA_VISIBLE_DEVICES": hidden})
-    assert (only, only.queues, only.environment["CUDA_VISIBLE_DEVICES"]) == (Place(None), ("cpu",), "")
+    assert (only, only.queues, only.environment["CUDA_VISIBLE_DEVICES"]) == (Place(), ("cpu",), "")
 
 
 def test_a_worker_of_the_cpu_takes_no_gpu(auto: Settings) -> None:
-    assert places(replace(auto, device="cpu"), TWO) == [Place(None)]
+    assert places(replace(auto, device="cpu"), TWO) == [Place()]
 
 
 def test_the_settings_can_name_the_slots() -> None:
-    settings = Settings.from_environment({"NCMIX_SLOTS": "1, GPU-aaaa-1,cpu,cpu"})
-    assert [p.gpu for p in places(settings, {})] == ["1", "GPU-aaaa-1", None, None]
+    settings = Settings.from_environment({"NCMIX_SLOTS": "1, GPU-aaaa-1+2,cpu,cpu"})
+    found = places(settings, {})
+    assert [p.gpus for p in found] == [("1",), ("GPU-aaaa-1", "2"), (), ()]
+    assert found[1].environment["CUDA_VISIBLE_DEVICES"] == "GPU-aaaa-1,2"
 
 
 def test_a_gpu_that_is_split_is_used_by_its_parts() -> None:

@@ -290,3 +290,10 @@ def _is_child(folder: Path) -> bool:
         return int(stat[1]) == os.getpid() and str(CHILDREN) in (folder / "cmdline").read_text()
     except OSError:
         return False
+
+
+def test_the_watcher_beats_while_the_child_runs(database: Database, settings: Settings):
+    submit(database, toy())
+    stopping = threading.Event()
+    watcher = Supervisor(claim(database, settings), database, settings, stopping, acting("wait"), beat=stopping.set)
+    assert watcher.run() == "queued"

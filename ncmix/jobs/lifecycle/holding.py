@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ncmix.jobs.database import now
@@ -15,14 +15,21 @@ from ncmix.jobs.tables import Experiment
 _LONGEST_REST = 15 * 60.0
 
 
-def claim(session: Session, queues: Sequence[str], worker: str, settings: Settings) -> Claim | None:
+def claim(session: Session, queues: Sequence[str], worker: str, settings: Settings, gpus: int = 1) -> Claim | None:
     """Take the best queued experiment of these queues: by priority, then by age. None if nothing is queued.
+
+    Of the queue `gpu` only what needs no more than `gpus` devices; on a CPU devices are processes.
 
     Where it goes on from is for the holder to find out: `checkpoints.begin` then drops what is later than that.
     """
     best = (
         select(Experiment.id)
-        .where(Experiment.state == "queued", Experiment.queue.in_(queues), Experiment.not_before <= now())
+        .where(
+            Experiment.state == "queued",
+            Experiment.queue.in_(queues),
+            Experiment.not_before <= now(),
+            or_(Experiment.queue == "cpu", Experiment.devices <= gpus),
+        )
         .order_by(Experiment.priority.desc(), Experiment.created, Experiment.id)
         .limit(1)
         .with_for_update(skip_locked=True, key_share=True)

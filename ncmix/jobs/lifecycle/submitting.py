@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from ncmix.jobs.fencing import clock, locked
+from ncmix.jobs.room import expected
 from ncmix.jobs.states import NotAllowedError, State
 from ncmix.jobs.tables import Event, Experiment, ExperimentTag, SweepCell
 from ncmix.spec import Spec, extended, parse
@@ -207,8 +208,10 @@ def _row(spec: Spec, key: str, queue: str, repeat: int, parent: Experiment | Non
         "state": "queued",
         "queue": queue,
         "priority": spec.priority,
+        "devices": spec.devices,
         "created": at,
         "not_before": at,
         "epochs": spec.epochs,
         "revision": 1,
+        "feature_bytes": expected(spec),
     }

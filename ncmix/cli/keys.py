@@ -1,0 +1,65 @@
+"""`ncmix keys`: who may use a service. The work is done by a process of the service's own code."""
+
+import subprocess
+import sys
+
+import click
+
+_SCOPES = ("read", "submit", "admin")
+
+
+@click.group()
+def keys() -> None:
+    """API keys of the service that the NCMIX_* variables describe.
+
+    \b
+    As soon as there is one, the service answers nobody without a key:
+      export NCMIX_API_KEY=$(ncmix keys create laptop)
+      curl -H "Authorization: Bearer $NCMIX_API_KEY" localhost:8000/api/v1/experiments
+    """
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    type=click.Choice(_SCOPES),
+    default="submit",
+    show_default=True,
+    help="read: look at everything; submit: make and steer experiments, too; admin: delete, too.",
+)
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="It ends after so many days.")
+def create(name: str, scope: str, days: float | None) -> None:
+    """Make a key and print it. It is shown this once: only its hash is kept."""
+    _run("create", name, f"--scope={scope}", *([] if days is None else [f"--days={days}"]))
+
+
+@keys.command("ls")
+def list_keys() -> None:
+    """List all keys: scope, when made, when last used, whether they are still valid."""
+    _run("ls")
+
+
+@keys.command()
+@click.argument("id")
+def revoke(id: str) -> None:  # noqa: A002 - the word of the command line
+    """End a key; within a second nobody gets in with it any more."""
+    _run("revoke", id)
+
+
+@keys.command()
+@click.argument("id")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0),
+    default=24.0,
+    show_default=True,
+    help="How long the old one is still good for.",
+)
+def rotate(id: str, hours: float) -> None:  # noqa: A002
+    """Make a key in the place of another and print it; the other one ends soon."""
+    _run("rotate", id, f"--hours={hours}")
+
+
+def _run(*words: str) -> None:
+    sys.exit(subprocess.run([sys.executable, "-m", "ncmix.jobs.keytool", *words], check=False).returncode)

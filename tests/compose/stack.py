@@ -1,0 +1,98 @@
+"""The containers of one installation: a project of its own in the Docker engine, on a free port, gone afterwards."""
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from ncmix.client import Client
+from tests.servers import free_port, wait_for
+
+ROOT = Path(__file__).parents[2]
+_KEY = re.compile(r"ncmix_[0-9a-f]{12}_[0-9a-f]{64}")
+# A worker that died is noticed soon; else as docker-compose.yml has it.
+_SHORT = {"NCMIX_LEASE_SECONDS": "12", "NCMIX_RENEW_SECONDS": "3"}
+
+
+class Stack:
+    """`docker compose` with what a test does to it; a context manager that leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self.project = f"ncmix-test-{secrets.token_hex(3)}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.key = ""
+        self.times: dict[str, float] = {}
+        self._environment = {
+            **os.environ, **_SHORT, "NCMIX_DEVICE": "cpu", "NCMIX_PORT": str(self.port), "DOCKER_BUILDKIT": "1",
+        }  # fmt: skip
+
+    def compose(self, *words: str) -> str:
+        """What `docker compose …` prints."""
+        command = ["docker", "compose", "-p", self.project, *words]
+        done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
+
+    def timed(self, what: str, *words: str) -> str:
+        """As `compose`; how long it took is told in the end."""
+        began = time.monotonic()
+        said = self.compose(*words)
+        self.times[what] = time.monotonic() - began
+        return said
+
+    def first_key(self) -> str:
+        """The key that the last first start has printed."""
+        return _KEY.findall(self.compose("logs", "--no-log-prefix", "key"))[-1]
+
+    def client(self) -> Client:
+        """A client with the first key."""
+        return Client(self.url, key=self.key)
+
+    def curl(self, path: str, *words: str, key: str | None = None) -> tuple[int, bytes]:
+        """Status and body, by curl with the key; an empty one is not sent."""
+        key = self.key if key is None else key
+        header = ["-H", f"Authorization: Bearer {key}"] if key else []
+        command = ["curl", "-s", "-w", "\n%{http_code}", *header, *words, f"{self.url}{path}"]
+        body, _, status = subprocess.run(command, capture_output=True, check=True).stdout.rpartition(b"\n")
+        return int(status), body
+
+    def json(self, path: str, *words: str) -> Any:
+        """The body of a success."""
+        status, body = self.curl(path, *words)
+        assert status < 300, body
+        return json.loads(body)
+
+    def kill(self, service: str) -> None:
+        """SIGKILL the first process of every container of a service, as the system does; its restart policy holds."""
+        for container in self.compose("ps", "-q", service).split():
+            inspect = ["docker", "inspect", "-f", "{{.State.Pid}}", container]
+            os.kill(int(subprocess.run(inspect, capture_output=True, check=True).stdout), signal.SIGKILL)
+
+    def wait_for_epoch(self, client: Client, experiment: str, epoch: int) -> None:
+        """Until so many epochs are done."""
+        wait_for(lambda: client.experiment(experiment)["epoch"] >= epoch, f"Epoch {epoch}", 120, every=0.2)
+
+    def ended(self, client: Client, experiment: str, seconds: float = 240) -> dict[str, Any]:
+        """The experiment once it has ended."""
+        wait_for(lambda: client.experiment(experiment)["finished_at"], "The end", seconds, every=0.5)
+        return client.experiment(experiment)
+
+    def __enter__(self) -> Self:
+        try:
+            self.timed("up", "up", "-d", "--wait")
+            self.key = self.first_key()
+        except BaseException:
+            self.__exit__(AssertionError)
+            raise
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            print(self.compose("logs", "--tail", "50"))  # noqa: T201 - all that is left of it
+        self.compose("down", "-v", "--remove-orphans", "-t", "5")
