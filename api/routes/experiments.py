@@ -13,7 +13,7 @@ from api.context import Context, Service
 from api.once import Once, OnlyOnce, Reply
 from api.pages import next_page
 from api.parameters import ExperimentId, Listing, Submit
-from ncmix.jobs import checkpoints, features, lifecycle, room
+from ncmix.jobs import checkpoints, features, lifecycle, room, stored
 from ncmix.jobs.lifecycle import Submitted
 from ncmix.jobs.queue import queue_of
 from ncmix.jobs.tables import Experiment
