@@ -3,6 +3,7 @@
 from sqlalchemy import CheckConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ncmix.jobs.scopes import SCOPES, Scope
 from ncmix.jobs.tables import Base
 
 

@@ -15,8 +15,8 @@ from api.gate import COOKIE
 from ncmix.jobs import keys
 from ncmix.jobs.database import Database
 from ncmix.jobs.scopes import SCOPES, Scope
-from ncmix.jobs.settings import Settings
 from ncmix.jobs.service_tables import Base
+from ncmix.jobs.settings import Settings
 from tests.api.test_problems import HERE, SPEC, problem
 from tests.servers import wait_for
 
