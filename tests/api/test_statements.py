@@ -88,12 +88,15 @@ def test_an_answer_needs_the_same_few_statements_however_much_there_is(
 
 
 def test_a_post_needs_as_many_statements_however_much_there_is(client: TestClient, lives: Lives, engine):
+    counts = set()
     for seed in (100, 101, 102):
         with asked_of(engine) as asked:
             assert client.post(HERE, json={"dataset": "digits", "model": "mlp", "seed": seed}).status_code == 201
-        assert len(asked) == 5, asked
+        counts.add(len(asked))
         for further in range(10):
             lives.queued(seed=10 * seed + further)
+    # The sixth is the room that features under way will take, where a disk or a quota bounds it.
+    assert counts <= {5} or counts == {6}
 
 
 @pytest.mark.parametrize(("path", "index"), ORDERED.items())
