@@ -97,6 +97,9 @@ class Listing(Parameters):
     mix: Annotated[str, *_known("mix")] | None = None
     tag: str | None = Field(None, pattern=r"^[A-Za-z0-9._:=-]{1,64}$")
     sweep: SweepWord | None = Field(None, description="Only cells of this sweep.")
+    id: str | None = Field(
+        None, pattern=r"^[0-9a-f]{1,20}$", description="The beginning or the end of their ids.", examples=["9a3c"]
+    )
     order: Literal["newest", "oldest"] = "newest"
     cursor: Cursor = None
     limit: Limit = 50
@@ -104,7 +107,7 @@ class Listing(Parameters):
     @property
     def filters(self) -> Filters:
         """The part of it that says which."""
-        return Filters(self.state, self.dataset, self.model, self.loss, self.mix, self.tag, self.sweep)
+        return Filters(self.state, self.dataset, self.model, self.loss, self.mix, self.tag, self.sweep, self.id)
 
 
 class MetricFilter(Parameters):

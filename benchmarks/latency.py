@@ -40,9 +40,9 @@ def _one(client: Client, worker: Worker, warm: bool, seed: int) -> list[float]:
     if warm:
         wait_for(lambda: _idle(worker), "The spare child", 60.0)
     start = time.time()
-    experiment = client.submit(toy(seed=seed, epochs=1))["id"]
+    experiment = client.submit(toy(seed=seed, epochs=1)).id
     answered = time.time()
-    wait_for(lambda: client.experiment(experiment)["finished_at"], "The end", 120.0)
+    wait_for(lambda: client.experiment(experiment).ended, "The end", 120.0)
     found = httpx2.get(f"{client.url}/api/v1/experiments/{experiment}/events").json()["items"]
     at = {event["kind"]: datetime.fromisoformat(event["at"]).timestamp() for event in found}
     moments = [start, answered, at["claimed"], at["started"], at["epoch"]]

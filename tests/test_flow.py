@@ -73,39 +73,34 @@ def serve(home: Path) -> Iterator[str]:
     assert (process.returncode, b"Stopped." in farewell) == (0, True)
 
 
-def finished(client: Client, experiment: str) -> dict[str, Any]:
-    """The experiment once it has ended."""
-    return wait_for(lambda: (now := client.experiment(experiment))["finished_at"] and now, "The end", PATIENCE)  # type: ignore[return-value]
-
-
 def walk(client: Client) -> None:
     """One experiment from its request to its pictures."""
     with pytest.raises(ApiError, match=r"epochs: -3 must be greater than or equal to 1"):
         client.submit({**SPEC, "epochs": -3})
     posted = client.submit(SPEC)
-    assert posted["state"] in {"queued", "running"}
-    assert client.submit({**SPEC, "name": "the same by another name"})["id"] == posted["id"]
-    ended = finished(client, posted["id"])
-    assert (ended["state"], ended["attempt"], ended["epoch"], ended["progress"]) == ("succeeded", 1, 4, 1.0)
-    assert [e["id"] for e in client.experiments(tag="flow")] == [posted["id"]]
+    assert posted.state in {"queued", "running"}
+    assert client.submit({**SPEC, "name": "the same by another name"}).id == posted.id
+    ended = posted.wait(timeout=PATIENCE)
+    assert (ended.state, ended.attempt, ended.epoch, ended.progress) == ("succeeded", 1, 4, 1.0)
+    assert [e.id for e in client.experiments(tag="flow")] == [posted.id]
 
-    rows = client.metrics(posted["id"])
+    rows = posted.metric_rows()
     assert Counter((r["epoch"], r["split"], r["name"]) for r in rows).most_common(1)[0][1] == 1
     assert {r["epoch"] for r in rows if r["name"] == "nc1"} == {0, 2, 4}
     assert {r["epoch"] for r in rows if r["split"] == "running"} == {1, 2, 3, 4}
-    assert ended["latest"]["train"]["nc1"] == next(
+    assert ended.latest["train"]["nc1"] == next(
         r["value"] for r in rows if (r["epoch"], r["split"], r["name"]) == (4, "train", "nc1")
     )
-    text = httpx2.get(f"{client.url}/api/v1/experiments/{posted['id']}/metrics.csv").text
+    text = httpx2.get(f"{client.url}/api/v1/experiments/{posted.id}/metrics.csv").text
     assert [{**r, "epoch": int(r["epoch"]), "value": float(r["value"]) if r["value"] else None}
             for r in csv.DictReader(io.StringIO(text))] == [
         {name: r[name] for name in ("epoch", "split", "name", "value")} for r in rows
     ]  # fmt: skip
 
     for name in ("nc", "curves", "last-layer"):
-        assert client.plot(posted["id"], name).startswith(b"\x89PNG")
-        assert b"<svg" in client.plot(posted["id"], name, "svg")
-    assert "epoch 4" in client.log(posted["id"])
+        assert posted.plot(name).content.startswith(b"\x89PNG")
+        assert b"<svg" in posted.plot(name, "svg").content
+    assert "epoch 4" in posted.log()
 
 
 @pytest.mark.redis
@@ -123,8 +118,9 @@ def test_from_request_to_picture_on_the_embedded_default(tmp_path: Path) -> None
         walk(client)
     with serve(home) as url, Client(url) as client:  # started again on the same folder it has everything
         (kept,) = client.experiments()
-        assert kept["state"] == "succeeded"
+        assert kept.state == "succeeded"
         missing = client.submit({**SPEC, "dataset": "cifar10", "model": "convnet", "limits": {"wall_hours": 0.01}})
-        ended = finished(client, missing["id"])
-        assert (ended["state"], ended["reason"]["code"]) == ("failed", "data_missing")
-        assert str(home / "data") in ended["reason"]["message"]
+        ended = missing.wait(timeout=PATIENCE)
+        assert ended.reason is not None
+        assert (ended.state, ended.reason.code) == ("failed", "data_missing")
+        assert str(home / "data") in ended.reason.message

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from ncmix.spec import VOCABULARY, Spec
+from ncmix.spec import VOCABULARY
+from ncmix.spec.short import shortened
 
 # What is written as options; everything else goes through --set.
 _OPTIONS = {"epochs": "--epochs", "batch_size": "--batch-size", "seed": "--seed", "name": "--name"}
@@ -30,48 +31,13 @@ def snippets(spec: Mapping[str, Any], url: str) -> list[Snippet]:
         Snippet("yaml", "YAML", to_yaml(short)),
         Snippet("curl", "curl", _curl(short, url)),
         Snippet("python", "Python", _python(short, url)),
-        Snippet("cli", "CLI", _command(short)),
+        Snippet("cli", "CLI", _command(short, url)),
     ]
 
 
 def to_yaml(spec: Mapping[str, Any]) -> str:
-    """The spec as a file for `ncmix train --spec`."""
+    """The spec as a file for `ncmix submit --spec` and `ncmix train --spec`."""
     return yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True, width=100)
-
-
-def shortened(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec without what a default says anyway; parts of which only the kind is left are that word."""
-    return {
-        name: _shortened(name, value)
-        for name, value in spec.items()
-        if name in ("dataset", "model") or value != _DEFAULTS.get(name)
-    }
-
-
-def _shortened(name: str, value: Any) -> Any:
-    if name not in VOCABULARY or not isinstance(value, dict):
-        return _without(value, _DEFAULTS.get(name))
-    part = VOCABULARY[name].get(value.get("kind", ""))
-    if part is None:  # from another time
-        return value
-    usual = {n: f.get_default() for n, f in part.model_fields.items() if not f.is_required()}
-    kept = {n: v for n, v in value.items() if n == "kind" or n not in usual or v != _plain(usual[n])}
-    return kept["kind"] if len(kept) == 1 else kept
-
-
-def _without(value: Any, usual: Any) -> Any:
-    """An object without the fields that are as usual."""
-    if not isinstance(value, dict) or not isinstance(usual, dict):
-        return value
-    return {n: _without(v, usual.get(n)) for n, v in value.items() if n not in usual or v != usual[n]}
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-# Dataset and model have no default; any will do here.
-_DEFAULTS = Spec.model_validate({"dataset": "digits", "model": "mlp"}).model_dump(mode="json")
 
 
 def _curl(spec: Mapping[str, Any], url: str) -> str:
@@ -89,16 +55,15 @@ def _python(spec: Mapping[str, Any], url: str) -> str:
             *lines,
             "}",
             f"with Client({url!r}) as client:",
-            "    experiment = client.submit(spec)",
-            "    for now in client.follow(experiment['id']):",
-            "        print(now['state'], now['epoch'], now['latest'])",
+            "    experiment = client.submit(spec).wait(progress=True)",
+            "    print(experiment.state, experiment.latest)",
             "",
         ]
     )
 
 
-def _command(spec: Mapping[str, Any]) -> str:
-    return " \\\n  ".join(["ncmix train", *_words(spec)]) + "\n"
+def _command(spec: Mapping[str, Any], url: str) -> str:
+    return " \\\n  ".join([f"ncmix submit --url {url} --watch", *_words(spec)]) + "\n"
 
 
 def _words(spec: Mapping[str, Any]) -> Iterator[str]:

@@ -3,15 +3,14 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
 
 import click
 
-from ncmix.cli.display import Bar, final_table, out
+from ncmix.cli.display import final_table, run_of
 from ncmix.cli.service import running
-from ncmix.client import Client
+from ncmix.client import Client, Experiment
 from ncmix.errors import NcmixError
-from ncmix.results import MetricRow, Run
+from ncmix.terminal import out
 
 PRESET = "digits-mixup"
 PLOTS = ("nc", "curves", "last-layer")
@@ -36,33 +35,22 @@ def demo(folder: Path, home: Path | None) -> None:
 def _demonstrate(home: Path, folder: Path) -> None:
     with running(home, "127.0.0.1", 0) as service, Client(service.url) as client:
         out.print(f"The service runs at [bold]{service.url}[/]", highlight=False)
-        ended = [_watch(client, experiment) for experiment in client.submit_preset(PRESET)]
-        out.print(final_table([_run(client, experiment) for experiment in ended]))
+        ended = [_watch(experiment) for experiment in client.submit_preset(PRESET)]
+        out.print(final_table([run_of(experiment) for experiment in ended]))
         _draw(client, ended, folder)
 
 
-def _watch(client: Client, experiment: dict[str, Any]) -> dict[str, Any]:
-    now = experiment
-    with Bar(experiment["title"], experiment["epochs"]) as bar:
-        for now in client.follow(experiment["id"]):
-            values = {f"{split} {name}": v for split, named in now["latest"].items() for name, v in named.items()}
-            bar.update(now["epoch"], now["progress"] * now["epochs"], values)
-    if now["state"] != "succeeded":
-        reason = (now["reason"] or {}).get("message", "no reason was given")
-        raise DemoError(f"{now['title']} ended as {now['state']}: {reason}\n{client.log(now['id'])[-2000:]}")
+def _watch(experiment: Experiment) -> Experiment:
+    now = experiment.wait(progress=True)
+    if not now.succeeded:
+        reason = now.reason.message if now.reason else "no reason was given"
+        raise DemoError(f"{now.title} ended as {now.state}: {reason}\n{now.log()[-2000:]}")
     return now
 
 
-def _run(client: Client, experiment: dict[str, Any]) -> Run:
-    rows = tuple(MetricRow(r["epoch"], r["split"], r["name"], r["value"]) for r in client.metrics(experiment["id"]))
-    return Run(experiment["title"], experiment["spec"], rows)
-
-
-def _draw(client: Client, experiments: list[dict[str, Any]], folder: Path) -> None:
+def _draw(client: Client, experiments: list[Experiment], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    ids = [experiment["id"] for experiment in experiments]
     for name in PLOTS:
-        path = folder / f"{name}.png"
-        path.write_bytes(client.compare(ids, name))
-        url = f"{client.url}/api/v1/compare/plots/{name}.png?ids={','.join(ids)}"
-        out.print(f"{path}  [dim]{url}[/]", highlight=False, soft_wrap=True)
+        plot = client.compare(experiments, name)
+        path = plot.save(folder / f"{name}.png")
+        out.print(f"{path}  [dim]{plot.url}[/]", highlight=False, soft_wrap=True)

@@ -1,43 +1,63 @@
-"""`ncmix export` and `ncmix import`: an experiment from one service to another."""
+"""`ncmix export` and `ncmix import`: experiments from one service to another."""
 
 from pathlib import Path
 
 import click
 
-_url = click.option(
-    "--url", envvar="NCMIX_URL", default="http://127.0.0.1:8000", show_default=True, help="The service."
-)
+from ncmix.cli.remote import document, each, experiments, json_option, print_json, print_one, remote, url_option
+from ncmix.client import Client, Experiment
+
+_SUFFIXES = (".zip", ".pkl")
+# A large file takes its time to be read in.
+_IMPORT_SECONDS = 600.0
 
 
 @click.command()
-@click.argument("experiment")
+@experiments
 @click.option(
-    "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="A .zip or .pkl; default: its id with .zip."
-)
-@_url
-def export(experiment: str, out: Path | None, url: str) -> None:
-    """Write all that is on record of an experiment into a file.
+    "-o", "--out", type=click.Path(path_type=Path),
+    help="A .zip or .pkl, or a folder for several.  [default: ID.zip]",
+)  # fmt: skip
+@remote
+def export(client: Client, words: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Write all that is on record of experiments into files.
 
-    A .zip is a run directory with log and events, which `ncmix import` takes and `ncmix plot` draws once unpacked;
-    a .pkl holds its metrics and arrays for any Python that has NumPy.
+    A .zip is a run directory with log and events, which `ncmix import` takes and `ncmix plot` draws once unpacked; a
+    .pkl holds metrics and arrays for any Python that has NumPy.
     """
-    from ncmix.client import Client
+    target = out or Path()
+    if not target.is_dir():
+        if target.suffix not in _SUFFIXES:
+            raise click.BadParameter(
+                f"{target} ends in {target.suffix!r}; allowed are .zip and .pkl.", param_hint="--out"
+            )
+        if len(words) > 1:
+            raise click.BadParameter(f"{target} is one file for {len(words)} experiments.", param_hint="--out")
+    files: dict[str, Path] = {}
 
-    file = out or Path(f"{experiment}.zip")
-    if file.suffix not in (".zip", ".pkl"):
-        raise click.BadParameter(f"{file} ends in {file.suffix!r}; allowed are .zip and .pkl.", param_hint="--out")
-    with Client(url) as client:
-        client.export(experiment, file)
-    click.echo(f"Written to {file}.")
+    def write(experiment: Experiment) -> Experiment:
+        files[experiment.id] = experiment.export(target / f"{experiment.id}.zip" if target.is_dir() else target)
+        return experiment
+
+    done = each(client, words, write)
+    if as_json:
+        print_json(document(words, [{"id": each_id, "file": str(file)} for each_id, file in files.items()]))
+    else:
+        for file in files.values():
+            click.echo(f"Written to {file}.")
+    done.end()
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_url
-def import_(file: Path, url: str) -> None:
-    """Put an experiment on record as `ncmix export` wrote it elsewhere, under its own id."""
-    from ncmix.client import Client
-
-    with Client(url, timeout=600.0) as client:
-        experiment = client.import_file(file)
-    click.echo(f"{experiment['id']}  {experiment['state']}  {experiment['title']}")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@url_option
+@json_option
+def import_(files: tuple[Path, ...], url: str, as_json: bool) -> None:
+    """Put experiments on record as `ncmix export` wrote them elsewhere, under their own ids."""
+    with Client(url, timeout=_IMPORT_SECONDS) as client:
+        made = [client.import_file(file) for file in files]
+    if as_json:
+        print_json(document([str(file) for file in files], [experiment.answer for experiment in made]))
+    else:
+        for experiment in made:
+            print_one(experiment)

@@ -26,7 +26,8 @@ def extend(folder: Path, epochs: int, assignments: tuple[str, ...], out: Path | 
     \b
     Examples
       ncmix extend runs/first --epochs 500
-      ncmix extend runs/first --epochs 500 --set schedule=cosine --set measure.epochs='{every: 10}'
+      ncmix extend runs/first --epochs 500 --set schedule=cosine
+      ncmix extend runs/first --epochs 500 --set measure.epochs='{every: 10}'
     """  # fmt: skip
     from ncmix.cli import training
     from ncmix.numerics import leave_a_core_free

@@ -15,7 +15,8 @@ def keys() -> None:
     \b
     As soon as there is one, the service answers nobody without a key:
       export NCMIX_API_KEY=$(ncmix keys create laptop)
-      curl -H "Authorization: Bearer $NCMIX_API_KEY" localhost:8000/api/v1/experiments
+      ncmix ls
+      curl -H "Authorization: Bearer $NCMIX_API_KEY" localhost:8000/api/v1/sweeps
     """
 
 

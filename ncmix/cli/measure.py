@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from ncmix.cli.display import number, out
 from ncmix.errors import NcmixError
 from ncmix.glossary import METRICS
 from ncmix.results import Metric, MetricSplit
 from ncmix.spec import VOCABULARY
+from ncmix.terminal import number, out
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -35,6 +35,7 @@ class ArraysError(NcmixError, ValueError):
 @click.option(
     "--loss",
     type=click.Choice(list(VOCABULARY["loss"])),
+    metavar="KIND",
     default="cross_entropy",
     show_default=True,
     help="What the network was trained with. ece has no value where the loss does not fit softmax of the logits.",
@@ -49,7 +50,8 @@ def measure(file: Path, split: MetricSplit, loss: str, as_json: bool) -> None:
       y  (N,)    class indices 0 … K−1
       W  (K, D)  classifier weights
       b  (K,)    classifier bias, optional
-      M  (K, D)  class means of the training split, optional: for nc4 and ncc_accuracy of a test split
+      M  (K, D)  class means of the training split, optional: for nc4 and
+                 ncc_accuracy of a test split
     """
     metrics = _measure(_read(file), split, loss)
     if as_json:

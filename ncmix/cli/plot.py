@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import click
 
-from ncmix.cli.display import out
 from ncmix.plots import FORMATS, PLOTS, THEMES, Format, Options, Size, Theme, render
 from ncmix.rundir import read
+from ncmix.terminal import out
 
 
 class Numbers(click.ParamType):
@@ -32,7 +33,9 @@ def _short(description: str) -> str:
 
 
 # What names a plot, with what it shows; \b keeps click from filling the lines.
-_HELP = "\b\n" + "\n".join(f"{name:16} {_short(plot.description)}" for name, plot in PLOTS.items())
+_HELP = "\b\n" + "\n".join(
+    fill(f"{name:16} {_short(plot.description)}", 76, subsequent_indent=" " * 17) for name, plot in PLOTS.items()
+)
 
 
 @click.command(epilog=_HELP)

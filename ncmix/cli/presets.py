@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ncmix import presets as recipes
-from ncmix.cli.display import out
+from ncmix.terminal import out
 from ncmix.vocabulary import PresetView, Recipe
 
 

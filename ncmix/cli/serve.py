@@ -6,8 +6,8 @@ from types import FrameType
 
 import click
 
-from ncmix.cli.display import out
 from ncmix.cli.service import running
+from ncmix.terminal import out
 
 
 @click.command()

@@ -1,21 +1,22 @@
 """`ncmix sweep`: many experiments by one file, sent to a service, and looked after there."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.exceptions import Exit
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from ncmix.cli.display import number, out
-from ncmix.client import Client
+from ncmix.cli.remote import print_json, remote
+from ncmix.cli.remote_watch import NOT_SUCCEEDED
+from ncmix.cli.words import duration, size
+from ncmix.client import Client, Sweep
 from ncmix.spec import SpecError, expand, parse_sweep, read_yaml
-
-Json = dict[str, Any]
+from ncmix.terminal import number, out
 
 
 class _FileFirst(click.Group):
@@ -27,16 +28,7 @@ class _FileFirst(click.Group):
         return super().parse_args(ctx, args)
 
 
-_url = click.option(
-    "--url", envvar="NCMIX_URL", default="http://127.0.0.1:8000", show_default=True, show_envvar=True,
-    help="Address of the service.",
-)  # fmt: skip
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, as the service answers.")
-
-
-def _of_service(command: Callable[..., None]) -> Callable[..., None]:
-    """What commands about a sweep on record share."""
-    return click.argument("sweep_id", metavar="ID")(_url(_as_json(command)))
+_sweep = click.argument("word", metavar="ID")
 
 
 @click.group(cls=_FileFirst, subcommand_metavar="FILE | COMMAND [ARGS]...")
@@ -56,58 +48,94 @@ def sweep() -> None:
 @sweep.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Say how many cells there are and what they will take; queue nothing.")
-@_url
-@_as_json
-def submit(file: Path, dry_run: bool, url: str, as_json: bool) -> None:
+@click.option("--watch", is_flag=True, help="Stay until nothing of it is under way, as `ncmix sweep watch` does.")
+@remote
+def submit(client: Client, file: Path, dry_run: bool, watch: bool, as_json: bool) -> None:
     """Queue every experiment of the sweep in FILE; once more, what is missing, failed or cancelled of it."""
     definition = parse_sweep(_read(file))
     expand(definition)  # What is wrong is said here, before anything is sent.
-    with Client(url) as client:
-        answer = client.submit_sweep(definition, dry_run=dry_run)
-    if as_json:
-        _print(answer)
-    elif dry_run:
-        _plan(answer)
+    if dry_run:
+        plan = client.plan_sweep(definition)
+        print_json(plan) if as_json else _plan(plan)
+        return
+    made = client.submit_sweep(definition)
+    if watch:
+        _watch(made, as_json)
+    elif as_json:
+        print_json(made.answer)
     else:
-        out.print(f"{answer['made']} experiments queued, {answer['shared']} were there already.", highlight=False)
-        _status(answer)
+        out.print(f"{made.made} experiments queued, {made.shared} were there already.", highlight=False)
+        _status(made)
+
+
+@sweep.command("ls")
+@remote
+def list_sweeps(client: Client, as_json: bool) -> None:
+    """List sweeps, newest first."""
+    if as_json:
+        print_json({"items": [found.answer for found in client.sweeps()]})
+        return
+    for found in client.sweeps():
+        _status(found)
 
 
 @sweep.command()
-@_of_service
-def show(sweep_id: str, url: str, as_json: bool) -> None:
+@_sweep
+@remote
+def show(client: Client, word: str, as_json: bool) -> None:
     """How far the sweep ID is."""
-    _ask(url, as_json, partial(Client.sweep, sweep=sweep_id))
+    _show(client.sweep(word), as_json)
 
 
 @sweep.command()
-@_of_service
-def cancel(sweep_id: str, url: str, as_json: bool) -> None:
+@_sweep
+@remote
+def watch(client: Client, word: str, as_json: bool) -> None:
+    """Stay until nothing of the sweep ID is under way; exits with 0 only if all of it has succeeded."""
+    _watch(client.sweep(word), as_json)
+
+
+@sweep.command()
+@_sweep
+@remote
+def cancel(client: Client, word: str, as_json: bool) -> None:
     """Ask the experiments of sweep ID to end that are in no other sweep, and were not submitted by themselves."""
-    _ask(url, as_json, partial(Client.cancel_sweep, sweep=sweep_id))
+    _show(client.sweep(word).cancel(), as_json)
 
 
 @sweep.command("retry-failed")
-@_of_service
-def retry_failed(sweep_id: str, url: str, as_json: bool) -> None:
+@_sweep
+@remote
+def retry_failed(client: Client, word: str, as_json: bool) -> None:
     """Queue what of the sweep ID is missing, failed or cancelled."""
-    _ask(url, as_json, partial(Client.retry_sweep, sweep=sweep_id))
+    _show(client.sweep(word).retry(), as_json)
 
 
 @sweep.command()
-@_of_service
+@_sweep
+@click.option("--experiments", is_flag=True, help="Its own experiments, too, with all metrics and features.")
+@remote
+def rm(client: Client, word: str, experiments: bool, as_json: bool) -> None:
+    """Remove the sweep ID; its experiments stay on record unless asked otherwise."""
+    found = client.sweep(word)
+    found.delete(experiments)
+    print_json({"removed": found.id}) if as_json else click.echo(f"{found.id}  removed")
+
+
+@sweep.command()
+@_sweep
 @click.option("--metrics", metavar="NAME,…", help="[default: accuracy, loss and NC1 to NC4]")
 @click.option("--split", type=click.Choice(["train", "test"]), help="[default: both; train in a matrix]")
 @click.option("--epoch", type=int, metavar="N", help="[default: the last of each that has succeeded]")
 @click.option("--rows", metavar="FIELD", help="A matrix: the field of its rows, such as loss.kind.")
 @click.option("--columns", metavar="FIELD", help="And of its columns.")
 @click.option("--metric", metavar="NAME", help="And what is in it.")
-def table(sweep_id: str, url: str, as_json: bool, **asked: Any) -> None:
+@remote
+def table(client: Client, word: str, as_json: bool, **asked: Any) -> None:
     """Means ± standard deviations of metrics over the seeds of each spec of the sweep ID."""
-    with Client(url) as client:
-        answer = client.sweep_table(sweep_id, **{name: value for name, value in asked.items() if value is not None})
+    answer = client.sweep(word).table(**{name: value for name, value in asked.items() if value is not None})
     if as_json:
-        _print(answer)
+        print_json(answer)
     elif answer["matrix"]:
         out.print(_matrix(answer["matrix"]))
     else:
@@ -122,21 +150,22 @@ def _read(file: Path) -> Any:
         raise SpecError(f"{file} cannot be read: {error}.") from error
 
 
-def _ask(url: str, as_json: bool, ask: Callable[[Client], Json]) -> None:
-    with Client(url) as client:
-        answer = ask(client)
-    _print(answer) if as_json else _status(answer)
+def _show(found: Sweep, as_json: bool) -> None:
+    print_json(found.answer) if as_json else _status(found)
 
 
-def _print(answer: Json) -> None:
-    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+def _watch(found: Sweep, as_json: bool) -> None:
+    ended = found.wait(progress=not as_json)
+    _show(ended, as_json)
+    if not ended.succeeded:
+        raise Exit(NOT_SUCCEEDED)
 
 
-def _status(record: Mapping[str, Any]) -> None:
-    states = ", ".join(f"{count} {state}" for state, count in record["states"].items())
-    left = "" if record["eta_seconds"] is None else f", {_duration(record['eta_seconds'])} left"
-    out.print(f"[bold]{record['id']}[/]  {escape(record['name'])}", highlight=False)
-    out.print(f"{record['cells']} cells: {states}; {record['progress']:.0%} done{left}", highlight=False)
+def _status(record: Sweep) -> None:
+    states = ", ".join(f"{count} {state}" for state, count in record.states.items())
+    left = "" if record.eta_seconds is None else f", {duration(record.eta_seconds)} left"
+    out.print(f"[bold]{record.id}[/]  {escape(record.name)}", highlight=False)
+    out.print(f"{record.cells} cells: {states}; {record.progress:.0%} done{left}", highlight=False)
 
 
 def _plan(plan: Mapping[str, Any]) -> None:
@@ -147,7 +176,7 @@ def _plan(plan: Mapping[str, Any]) -> None:
     for problem in plan["invalid"]:
         out.print(f"  {escape(problem['detail'])}", highlight=False)
     estimate = plan["estimate"]
-    for name, shown in (("seconds", _duration), ("feature_bytes", _size), ("checkpoint_bytes", _size)):
+    for name, shown in (("seconds", duration), ("feature_bytes", size), ("checkpoint_bytes", size)):
         value, reason = estimate[name], estimate[f"{name}_reason"]
         label = {"seconds": "time in one slot", "feature_bytes": "features", "checkpoint_bytes": "checkpoints"}[name]
         out.print(f"{label}: {escape(reason) if value is None else shown(value)}", highlight=False)
@@ -187,22 +216,3 @@ def _word(value: Any) -> str:
 def _statistic(statistic: Mapping[str, Any]) -> str:
     mean, std = number(statistic["mean"]), statistic["std"]
     return f"{mean} ({statistic['n']})" if std is None else f"{mean} ± {std:.1g} ({statistic['n']})"
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{minutes // 60} h {minutes % 60} min"
-        if minutes >= 120
-        else f"{minutes} min"
-    )
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

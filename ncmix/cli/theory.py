@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 
 from ncmix import theory as closed_form
-from ncmix.cli.display import out
+from ncmix.terminal import out
 
 # What is printed of the optimum, and what it says.
 _COLUMNS = {

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from click.exceptions import Exit
 
-from ncmix.cli.display import Bar, final_table, out
+from ncmix.cli.display import final_table
 from ncmix.results import Snapshot, Tick
 from ncmix.spec import Spec, parse
+from ncmix.terminal import Bar, out
 
 if TYPE_CHECKING:
     from ncmix.checkpoint import Checkpoint

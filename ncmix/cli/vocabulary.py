@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ncmix.cli.display import out
 from ncmix.spec import VOCABULARY
+from ncmix.terminal import out
 from ncmix.vocabulary import FieldInfo, Kind, Vocabulary, read
 
 SECTIONS = (*VOCABULARY, "fields", "metrics", "presets", "plots")

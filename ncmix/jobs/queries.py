@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, TypeVarTuple
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from ncmix.errors import NcmixError
@@ -34,7 +34,7 @@ class UnknownSetError(NcmixError, LookupError):
 
 @dataclass(frozen=True)
 class Filters:
-    """Which experiments a list shows; None admits all."""
+    """Which experiments a list shows; None admits all. `id` is the beginning or the end of theirs."""
 
     state: State | None = None
     dataset: str | None = None
@@ -43,6 +43,7 @@ class Filters:
     mix: str | None = None
     tag: str | None = None
     sweep: str | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -272,4 +273,6 @@ def filtered(query: Select[*Columns], filters: Filters) -> Select[*Columns]:
     if filters.sweep is not None:
         cells = select(SweepCell.experiment_id).where(SweepCell.sweep_id == filters.sweep)
         query = query.where(Experiment.id.in_(cells))
+    if filters.id is not None:
+        query = query.where(or_(Experiment.id.startswith(filters.id), Experiment.id.endswith(filters.id)))
     return query

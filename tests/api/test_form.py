@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from api.web import form
 from api.web.snippets import shortened, snippets
 from ncmix import presets
-from ncmix.cli import train
+from ncmix.cli import main
 from ncmix.spec import VOCABULARY, Spec, parse, read_yaml
 
 SPECS = {
@@ -89,8 +89,11 @@ def test_what_is_copied_asks_for_the_same(spec: Spec, monkeypatch: pytest.Monkey
     assert command[:4] == ["curl", "-X", "POST", "http://here:1/api/v1/experiments"]
     assert parse(read_yaml(command[-1])) == spec
     given: list[Spec] = []
-    monkeypatch.setattr("ncmix.cli.training.start", lambda spec, folder: given.append(spec))
-    done = CliRunner().invoke(train.train, shlex.split(copied["cli"].replace("\\\n", " "))[2:])
+    monkeypatch.setattr("ncmix.client.Client.submit", lambda _, spec, rerun: given.append(spec))
+    monkeypatch.setattr("ncmix.cli.remote_submit.watched", lambda *_, **__: [])
+    command = shlex.split(copied["cli"].replace("\\\n", " "))
+    assert command[:5] == ["ncmix", "submit", "--url", "http://here:1", "--watch"]
+    done = CliRunner().invoke(main, command[1:])
     assert (done.output, given) == ("", [spec])
     space: dict = {}
     exec(copied["python"].partition("with Client")[0], space)  # noqa: S102 - it is our own text

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from ncmix.client import Client
+from ncmix.client import Client, Experiment
 from tests.servers import free_port, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -76,11 +76,11 @@ class Stack:
 
     def wait_for_epoch(self, client: Client, experiment: str, epoch: int) -> None:
         """Until so many epochs are done."""
-        wait_for(lambda: client.experiment(experiment)["epoch"] >= epoch, f"Epoch {epoch}", 120, every=0.2)
+        wait_for(lambda: client.experiment(experiment).epoch >= epoch, f"Epoch {epoch}", 120, every=0.2)
 
-    def ended(self, client: Client, experiment: str, seconds: float = 240) -> dict[str, Any]:
+    def ended(self, client: Client, experiment: str, seconds: float = 240) -> Experiment:
         """The experiment once it has ended."""
-        wait_for(lambda: client.experiment(experiment)["finished_at"], "The end", seconds, every=0.5)
+        wait_for(lambda: client.experiment(experiment).ended, "The end", seconds, every=0.5)
         return client.experiment(experiment)
 
     def __enter__(self) -> Self:

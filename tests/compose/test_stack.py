@@ -95,73 +95,72 @@ def test_from_curl_to_picture(stack: Stack):
 
 def test_features_can_be_fetched(stack: Stack, client: Client):
     succeeded = next(client.experiments(state="succeeded"))
-    status, body = stack.curl(f"/api/v1/experiments/{succeeded['id']}/features")
+    status, body = stack.curl(f"/api/v1/experiments/{succeeded.id}/features")
     if status == 404:
         pytest.skip("there is no such address yet")
     assert json.loads(body)["items"]
 
 
 def test_a_dump_brings_everything_back(stack: Stack, client: Client):
-    before = {experiment["id"]: experiment["state"] for experiment in client.experiments()}
+    before = {experiment.id: experiment.state for experiment in client.experiments()}
     # As docs/operations.md has it.
     stack.compose("exec", "-T", "db", "sh", "-c", "pg_dump -U ncmix -Fc ncmix > /tmp/ncmix.dump")
     stack.compose("stop", "api", "worker")
     stack.compose("exec", "-T", "db", "sh", "-c", "dropdb -U ncmix ncmix && createdb -U ncmix ncmix")
     stack.compose("exec", "-T", "db", "sh", "-c", "pg_restore -U ncmix -d ncmix /tmp/ncmix.dump")
     stack.timed("up after a restore", "up", "-d", "--wait")
-    assert {experiment["id"]: experiment["state"] for experiment in client.experiments()} == before
+    assert {experiment.id: experiment.state for experiment in client.experiments()} == before
 
 
 def test_a_killed_worker_comes_back_and_goes_on(stack: Stack, client: Client):
-    experiment = client.submit({**LONG, "seed": 1})["id"]
+    experiment = client.submit({**LONG, "seed": 1}).id
     stack.wait_for_epoch(client, experiment, 10)
     stack.kill("worker")
     ended = stack.ended(client, experiment)
-    assert (ended["state"], ended["attempt"]) == ("succeeded", 2)
+    assert (ended.state, ended.attempt) == ("succeeded", 2)
     assert len(set(attempts(client, experiment, stack))) == 2
 
 
 def test_broker_and_database_restart_under_a_training(stack: Stack, client: Client):
-    experiment = client.submit({**LONG, "seed": 2})["id"]
+    experiment = client.submit({**LONG, "seed": 2}).id
     stack.wait_for_epoch(client, experiment, 5)
     stack.timed("restart broker", "restart", "broker")
     stack.timed("restart db", "restart", "db")
     wait_for(lambda: stack.curl("/readyz")[0] == 200, "The database's return", 60)
     ended = stack.ended(client, experiment)
-    assert (ended["state"], ended["attempt"]) == ("succeeded", 1)
+    assert (ended.state, ended.attempt) == ("succeeded", 1)
 
 
 def test_stopped_and_started_again_it_goes_on(stack: Stack, client: Client):
-    experiment = client.submit({**LONG, "seed": 3})["id"]
+    experiment = client.submit({**LONG, "seed": 3}).id
     stack.wait_for_epoch(client, experiment, 10)
     stack.timed("stop", "stop")
     stack.timed("up again", "up", "-d", "--wait")
     ended = stack.ended(client, experiment)
-    assert (ended["state"], ended["attempt"]) == ("succeeded", 1)
+    assert (ended.state, ended.attempt) == ("succeeded", 1)
     assert len(attempts(client, experiment, stack)) == 2
-    assert "goes on from the checkpoint" in client.log(experiment)
+    assert "goes on from the checkpoint" in client.experiment(experiment).log()
 
 
 def test_two_workers_share_a_set(stack: Stack, client: Client):
     stack.timed("scale to two workers", "up", "-d", "--wait", "--scale", "worker=2", "--no-recreate")
     short: dict[str, Any] = {**LONG, "epochs": 10, "measure": {"epochs": [10]}}
-    made = [client.submit({**short, "seed": seed})["id"] for seed in range(10, 14)]
-    assert {stack.ended(client, experiment)["state"] for experiment in made} == {"succeeded"}
+    made = [client.submit({**short, "seed": seed}).id for seed in range(10, 14)]
+    assert {stack.ended(client, experiment).state for experiment in made} == {"succeeded"}
     workers = [worker for experiment in made for worker in attempts(client, experiment, stack)]
     assert len(workers) == 4
     assert len(set(workers)) == 2
 
 
 def test_an_older_schema_comes_up_on_the_new_image_with_its_data(stack: Stack, client: Client):
-    before = {experiment["id"]: experiment["state"] for experiment in client.experiments()}
+    before = {experiment.id: experiment.state for experiment in client.experiments()}
     stack.compose("stop", "api", "worker")
     stack.compose("run", "--rm", "-T", "migrate", "python", "-m", "ncmix.jobs.migrate", "--down-to", "0003")
     stack.timed("upgrade", "up", "-d", "--wait")
     # Version 0003 knew no keys: so this is a first start.
     stack.key = stack.first_key()
     with stack.client() as anew:
-        assert {experiment["id"]: experiment["state"] for experiment in anew.experiments()} == before
+        assert {experiment.id: experiment.state for experiment in anew.experiments()} == before
         assert (
-            stack.ended(anew, anew.submit({**LONG, "epochs": 2, "measure": {"epochs": [2]}})["id"])["state"]
-            == "succeeded"
+            stack.ended(anew, anew.submit({**LONG, "epochs": 2, "measure": {"epochs": [2]}}).id)["state"] == "succeeded"
         )

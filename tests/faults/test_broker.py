@@ -81,13 +81,13 @@ def test_the_broker_is_down_at_submission(servers: Stage, own_redis: Redis) -> N
         posted = client.submit(body())
         worker = servers.toys()
         # The worker cannot hear anything, and finds it nevertheless.
-        ended = servers.end(posted["id"])
+        ended = servers.end(posted.id)
     finally:
         own_redis.start()
     assert ended.state == "succeeded"
     # And it hears again: an experiment whose poll is far away is run for its hint.
     second = client.submit(body(seed=1))
-    assert servers.end(second["id"]).state == "succeeded"
+    assert servers.end(second.id).state == "succeeded"
     assert worker.stop() == 0
 
 

@@ -108,7 +108,7 @@ def test_a_full_disk_of_checkpoints_fails_the_experiment_and_nothing_else(embedd
     embedded.worker(NCMIX_CHECKPOINT_DIR=str(small_disk))
     ended = embedded.end(experiment)
     assert (ended.state, ended.reason_code) == ("failed", "disk_full")
-    assert client.experiment(experiment)["reason"]["code"] == "disk_full"
+    assert client.experiment(experiment).answer["reason"]["code"] == "disk_full"
     with embedded.database.reading() as session:
         assert session.scalar(text("PRAGMA integrity_check")) == "ok"
 
@@ -128,8 +128,8 @@ def test_a_full_disk_of_the_database_fails_the_experiment_and_the_api_reads(smal
         stage.worker()
         ended = stage.end(experiment)
         assert (ended.state, ended.reason_code) == ("failed", "disk_full")
-        assert client.experiment(experiment)["state"] == "failed"
-        assert client.metrics(experiment) is not None
+        assert client.experiment(experiment).state == "failed"
+        assert client.experiment(experiment).metric_rows() is not None
         with stage.database.reading() as session:
             assert session.scalar(text("PRAGMA integrity_check")) == "ok"
 

@@ -2,14 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
 from ncmix.cli import main
-from ncmix.client import Client
+from ncmix.client import Client, Sweep
 from tests.faults.stage import Stage
 from tests.servers import wait_for
 from tests.toys import toy
@@ -23,9 +22,9 @@ def ncmix(*words: object) -> Result:
     return CliRunner().invoke(main, ["sweep", *(str(word) for word in words)], env={"COLUMNS": "160"})
 
 
-def until(client: Client, sweep: str, states: dict[str, int]) -> dict[str, Any]:
+def until(client: Client, sweep: str, states: dict[str, int]) -> Sweep:
     """The sweep once its cells are in these states."""
-    wait_for(lambda: client.sweep(sweep)["states"] == states, f"{states}", PATIENCE, every=0.05)
+    wait_for(lambda: client.sweep(sweep).states == states, f"{states}", PATIENCE, every=0.05)
     return client.sweep(sweep)
 
 
@@ -43,11 +42,11 @@ def test_from_a_file_to_a_table(stage: Stage, tmp_path: Path) -> None:
     assert (posted["made"], posted["states"]) == (4, {"queued": 4})
     stage.toys()
     failed = until(client, posted["id"], {"failed": 2, "succeeded": 2})
-    assert failed["progress"] == pytest.approx((3 + 3 + 1 + 1) / 12)
+    assert failed.progress == pytest.approx((3 + 3 + 1 + 1) / 12)
 
     shown = ncmix("show", posted["id"], here).output
     assert "4 cells: 2 failed, 2 succeeded" in shown
-    table = client.sweep_table(posted["id"], metrics="accuracy", split="test")
+    table = client.sweep(posted["id"]).table(metrics="accuracy", split="test")
     assert [g["metrics"]["test"]["accuracy"] for g in table["items"]] == [
         {"n": 2, "mean": 0.03, "std": 0.0},
         {"n": 0, "mean": None, "std": None},
@@ -58,11 +57,11 @@ def test_from_a_file_to_a_table(stage: Stage, tmp_path: Path) -> None:
     assert "mixup" in matrix.output
 
     # What failed runs again, as new experiments; they fail again, and what succeeded is left alone.
-    kept = {e["id"] for e in client.experiments(sweep=posted["id"], state="succeeded")}
-    before = {e["id"] for e in client.experiments(sweep=posted["id"])}
+    kept = {e.id for e in client.experiments(sweep=posted["id"], state="succeeded")}
+    before = {e.id for e in client.experiments(sweep=posted["id"])}
     assert json.loads(ncmix("retry-failed", posted["id"], here, "--json").output)["made"] == 2
     until(client, posted["id"], {"failed": 2, "succeeded": 2})
-    after = {e["id"] for e in client.experiments(sweep=posted["id"])}
+    after = {e.id for e in client.experiments(sweep=posted["id"])}
     assert after & before == kept
 
 
@@ -71,10 +70,10 @@ def test_a_sweep_is_cancelled_with_what_runs_of_it(stage: Stage) -> None:
     stage.toys()
     sweep = {"base": toy(name="epoch=0.05", epochs=1000).model_dump(mode="json"), "seeds": 3}
     posted = client.submit_sweep(sweep)
-    wait_for(lambda: client.sweep(posted["id"])["states"].get("running"), "A start", PATIENCE, every=0.05)
-    client.cancel_sweep(posted["id"])
-    until(client, posted["id"], {"cancelled": 3})
-    client.delete_sweep(posted["id"], experiments=True)
+    wait_for(lambda: posted.refresh().states.get("running"), "A start", PATIENCE, every=0.05)
+    posted.cancel()
+    until(client, posted.id, {"cancelled": 3})
+    posted.delete(experiments=True)
     assert list(client.experiments()) == list(client.sweeps()) == []
 
 
@@ -87,5 +86,5 @@ def test_what_is_wrong_with_a_file_is_a_sentence(tmp_path: Path) -> None:
     ):
         file.write_text(text)
         failed = ncmix(file, "--url=http://127.0.0.1:9")
-        assert (failed.exit_code, said in failed.output) == (1, True), failed.output
+        assert (failed.exit_code, said in failed.output) == (2, True), failed.output
     assert ncmix(tmp_path / "missing.yaml").exit_code == 2

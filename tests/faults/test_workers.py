@@ -201,7 +201,7 @@ def test_a_loss_that_is_no_number_fails_with_its_reason_and_stays_json(embedded:
     _, client = embedded.api()
     posted = client.submit(toy(optimizer={"kind": "sgd", "lr": 1e30}, epochs=50))
     embedded.worker()
-    embedded.end(posted["id"])
-    shown = client.experiment(posted["id"])
-    assert (shown["state"], shown["reason"]["code"]) == ("failed", "diverged")
-    assert client.metrics(posted["id"]) is not None
+    embedded.end(posted.id)
+    shown = client.experiment(posted.id)
+    assert (shown.state, shown.answer["reason"]["code"]) == ("failed", "diverged")
+    assert shown.metric_rows() is not None
