@@ -6,6 +6,7 @@ machine may do everything and nobody else anything.
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DBAPIError
@@ -142,6 +143,7 @@ def _refuse_strangers(request: HTTPConnection, service: Context) -> None:
         raise ProblemError(problem(403, "forbidden", detail))
 
 
+@lru_cache
 def is_loopback(host: str) -> bool:
     """Whether a name or address is always of this machine itself."""
     if host == "localhost":

@@ -166,9 +166,9 @@ class Diary:
         try:
             task.act(worker)
         except LeaseLostError:
-            if worker.lease == lease:
+            # Else another thread has just brought this experiment to its end; a real worker has no pulse by then.
+            if worker.lease == lease and worker.epoch < EPOCHS:
                 raise
-            # Another thread has just brought this experiment to its end; a real worker has stopped its pulse by then.
 
 
 def progress_seconds(settings: Settings) -> float:

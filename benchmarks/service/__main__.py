@@ -26,6 +26,7 @@ PACE = 50.0
 THINGS = ("get one", "list 50", "metric history", "write an epoch", "submit")
 GOALS = {"get one": 8.0, "list 50": 30.0, "write an epoch": 5.0}
 _COLUMNS = ("", "1/s", "p50 ms", "p99 ms")
+_BESIDE = (*_COLUMNS, "MLflow 1/s", "p50 ms", "p99 ms", "ratio", "goal")
 _LATENCIES = {"list 50": 20.0, "get one": 50.0, "metric history": 20.0, "submit": PACE}
 
 
@@ -68,34 +69,32 @@ def _beside(asked: argparse.Namespace) -> Iterator[Table]:
     """Throughput in turn, both running all the time; then ours alone."""
     with ExitStack() as stack:
         api, settings, ids = stack.enter_context(serving(asked.experiments, corpus.METRICS * len(corpus.SPLITS)))
-        mine, theirs = ours.clients(api.url, settings, ids), {}
+        mine = ours.clients(api.url, settings, ids)
+        title = f"{CLIENTS} clients, {asked.experiments:,} experiments on SQLite"
         if asked.mlflow:
             version = peer.install()
-            theirs = stack.enter_context(peer.Peer(asked.experiments)).clients()
-            title = f"{CLIENTS} clients, {asked.experiments:,} experiments on SQLite, beside MLflow {version}"
+            mlflow = stack.enter_context(peer.Peer(asked.experiments))
+            rows = [_both(name, mine, mlflow, asked.seconds) for name in THINGS]
+            yield Table(f"{title}, beside MLflow {version}", _BESIDE, rows)
+            stack.enter_context(mlflow.frozen())
         else:
-            title = f"{CLIENTS} clients, {asked.experiments:,} experiments on SQLite"
-        yield Table(title, _columns(asked.mlflow), [_row(name, mine, theirs, asked.seconds) for name in THINGS])
+            rows = [(name, *_measured(mine[name], asked.seconds)) for name in THINGS]
+            yield Table(title, _COLUMNS, rows)
         yield Table("Requests that come at a steady pace", _COLUMNS, list(_paced(mine, asked.seconds)))
         yield streams.table(api.url, settings, asked.viewers, asked.seconds)
 
 
-def _columns(with_mlflow: bool) -> tuple[str, ...]:
-    return (*_COLUMNS, "MLflow 1/s", "p50 ms", "p99 ms", "ratio", "goal") if with_mlflow else _COLUMNS
-
-
-def _row(name: str, mine: dict[str, Client], theirs: dict[str, Client], seconds: float) -> tuple[str | float, ...]:
-    here = _measured(mine[name], seconds)
-    if name not in theirs:
-        return name, *_cells(here)
-    there = _measured(theirs[name], seconds)
+def _both(name: str, mine: dict[str, Client], mlflow: peer.Peer, seconds: float) -> tuple[str | float, ...]:
+    with mlflow.frozen():
+        here = _measured(mine[name], seconds)
+    there = _measured(mlflow.clients()[name], seconds)
     goal = f"{GOALS[name]:g}" if name in GOALS else ""
-    return name, *_cells(here), *_cells(there), here.rate / there.rate, goal
+    return name, *here, *there, here[0] / there[0], goal
 
 
-def _measured(client: Client, seconds: float) -> Timing:
+def _measured(client: Client, seconds: float) -> tuple[float, float, float]:
     drive(client, seconds / 5, CLIENTS)  # to warm up
-    return drive(client, seconds, CLIENTS)
+    return _cells(drive(client, seconds, CLIENTS))
 
 
 def _cells(timing: Timing) -> tuple[float, float, float]:

@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,12 @@ class Peer:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
-            os.killpg(self._process.pid, 15)
-            try:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, 9)
+            for process in self._processes():
+                os.kill(process, signal.SIGKILL)
+            self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _answers(self) -> bool:
@@ -85,19 +87,31 @@ class Peer:
             return False
 
     def _rests(self) -> bool:
-        """Whether its processes have used less than a tenth of a core over a second: then all of them have started."""
-        before = self._ticks()
-        time.sleep(1.0)
-        return self._ticks() - before < 0.1 * os.sysconf("SC_CLK_TCK")
+        """Whether its processes used less than a fifth of a core over two seconds: then all have started."""
+        before = sum(self._processes().values())
+        time.sleep(2.0)
+        return sum(self._processes().values()) - before < 0.4 * os.sysconf("SC_CLK_TCK")
 
-    def _ticks(self) -> int:
-        used = 0
-        for file in Path("/proc").glob("[0-9]*/stat"):
+    def _processes(self) -> dict[int, int]:
+        """All of its processes, in whichever session, and the ticks each has used."""
+        found: dict[int, int] = {}
+        for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                facts = file.read_text().rpartition(") ")[2].split()
-                if self._process is not None and int(facts[3]) == self._process.pid:  # of its session
-                    used += int(facts[11]) + int(facts[12])
-        return used
+                if str(HOME.absolute()).encode() in (folder / "cmdline").read_bytes():
+                    facts = (folder / "stat").read_text().rpartition(") ")[2].split()
+                    found[int(folder.name)] = int(facts[11]) + int(facts[12])
+        return found
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It does nothing within the block: idle, its processes take some of the machine."""
+        for process in self._processes():
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in self._processes():
+                os.kill(process, signal.SIGCONT)
 
     def clients(self) -> dict[str, Client]:
         """A client for each thing that is measured, by the names that ours have."""

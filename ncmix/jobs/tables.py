@@ -62,8 +62,8 @@ class Experiment(Base):
         CheckConstraint(f"state IN ({', '.join(map(repr, STATES))})", name="state"),
         Index("ix_experiment_created_id", "created", "id"),
         Index("ix_experiment_state_created_id", "state", "created", "id"),
-        # Counts are taken of the index alone.
-        Index("ix_experiment_state_queue", "state", "queue"),
+        # Counts, and the sum of what is expected, are taken of the index alone.
+        Index("ix_experiment_state_queue", "state", "queue", "feature_bytes"),
         # What a claim looks through: only what is queued, however long the history.
         Index(
             "ix_experiment_queued",
