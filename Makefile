@@ -86,6 +86,14 @@ bench-checkpoint: install  ## what a checkpoint of ResNet-18 costs beside an epo
 bench-plots: install  ## milliseconds of a picture of 20 runs x 500 epochs, cold and from memory
 	$(BIN)/python -m benchmarks.plots
 
+.PHONY: bench-service
+bench-service: install  ## the API under load, beside MLflow's tracking server; ARGS=--large for 100,000 experiments
+	$(BIN)/python -m benchmarks.service $(ARGS)
+
+.PHONY: bench-scaling
+bench-scaling: install  ## 1 to 1,000 simulated workers against a real PostgreSQL and Redis
+	$(BIN)/python -m benchmarks.scaling
+
 .PHONY: bench-features
 bench-features: install  ## features into the record and out of it, beside plain files; memory of streaming 400 MB
 	$(BIN)/python -m benchmarks.features

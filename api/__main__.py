@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = uvicorn.Config(
         create(settings), log_config=None, server_header=False, timeout_graceful_shutdown=_STOP_SECONDS
     )
+    # Head and body of an answer are sent one after the other: the second must not wait 40 ms until the client has
+    # acknowledged the first (Nagle). asyncio sees to that only on sockets that it made itself.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
         Server(config).run(sockets=[listener])
     return 0

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api import models, problems
+from api import handlers, models, problems
 from api.bodies import BodyLimit, Extension
 from api.context import Context
 from api.gate import Gate
@@ -106,7 +106,7 @@ def create(settings: Settings) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     app.state.addresses = [*addresses, *(route for router in _ROUTERS for route in router.routes)]
-    problems.install(app, app.state.addresses, failure)
+    handlers.install(app, app.state.addresses, failure)
     app.state.meters = Meters()
     # The last is the first that a request meets.
     for middleware in (BodyLimit, Gate, Headers):

@@ -6,6 +6,7 @@ machine may do everything and nobody else anything.
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DBAPIError
@@ -14,7 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import permissions, problems
+from api import handlers, permissions, problems
 from api.context import Context
 from api.guard import Visitor
 from api.problems import ProblemError, problem
@@ -50,7 +51,7 @@ class Gate:
         except ProblemError as error:
             await _refusal(request, error)(scope, receive, send)
         except DBAPIError as error:
-            await problems.unavailable(request, error)(scope, receive, send)
+            await handlers.unavailable(request, error)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -142,6 +143,7 @@ def _refuse_strangers(request: HTTPConnection, service: Context) -> None:
         raise ProblemError(problem(403, "forbidden", detail))
 
 
+@lru_cache
 def is_loopback(host: str) -> bool:
     """Whether a name or address is always of this machine itself."""
     if host == "localhost":

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from ncmix.jobs import keys
 from ncmix.jobs.database import Database, now
 from ncmix.jobs.scopes import Scope
-from ncmix.jobs.tables import ApiKey
+from ncmix.jobs.service_tables import ApiKey
 
 # How long a revoked key may still be taken, and how long a service without keys goes on as one.
 FRESH_SECONDS = 1.0

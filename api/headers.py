@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ALWAYS = {
@@ -24,6 +23,14 @@ PAGE = (
 # An answer that is no page runs nothing and loads nothing, whatever a browser takes it for.
 OTHER = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 
+
+def _raw(policy: str) -> list[tuple[bytes, bytes]]:
+    """As they are sent: every answer has them, so they are not made anew each time."""
+    headers = {**ALWAYS, "Content-Security-Policy": policy}
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+_WITH_PAGE, _OTHERWISE = _raw(PAGE), _raw(OTHER)
 _SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -41,11 +48,11 @@ class Headers:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in ALWAYS.items():
-                    headers.setdefault(name, value)
-                is_page = headers.get("content-type", "").startswith("text/html")
-                headers.setdefault("Content-Security-Policy", PAGE if is_page else OTHER)
+                there: dict[bytes, bytes] = dict(message["headers"])
+                is_page = there.get(b"content-type", b"").startswith(b"text/html")
+                message["headers"].extend(
+                    pair for pair in (_WITH_PAGE if is_page else _OTHERWISE) if pair[0] not in there
+                )
             await send(message)
 
         await self.app(scope, receive, with_headers)

@@ -1,6 +1,5 @@
 """What the service answers, as typed as OpenAPI can say it. Reading is lenient: an old spec is shown as it was."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -10,7 +9,6 @@ from ncmix import vocabulary
 from ncmix.jobs import tables
 from ncmix.jobs.states import State
 from ncmix.plots import PLOTS
-from ncmix.results import MetricRow
 
 ROOT = "/api/v1"
 
@@ -108,31 +106,34 @@ class Experiment(BaseModel):
     @classmethod
     def of(cls, row: tables.Experiment) -> "Experiment":
         """The row as it is shown."""
-        code, message = row.reason_code, row.reason_message
-        return cls(
-            id=row.id,
-            title=row.title,
-            state=row.state,
-            queue=row.queue,
-            spec=row.spec,
-            key=row.key,
-            parent=row.parent_id,
-            tags=row.spec.get("tags", []),
-            priority=row.priority,
-            created_at=instant(row.created),
-            started_at=None if row.started is None else instant(row.started),
-            finished_at=None if row.finished is None else instant(row.finished),
-            attempt=row.attempt,
-            epoch=row.epoch,
-            epochs=row.epochs,
-            step=row.step,
-            steps=row.steps,
-            progress=row.progress,
-            eta_seconds=row.eta_seconds,
-            latest=row.latest,
-            reason=None if code is None else Reason(code=code, message=message or ""),
-            links=links(row.id),
-        )
+        tags = row.spec.get("tags", [])
+        return cls(spec=row.spec, latest=row.latest, links=links(row.id), **facts(row, tags))
+
+
+def facts(row: tables.Experiment, tags: list[str]) -> dict[str, Any]:
+    """All of an `Experiment` but spec, latest values and links."""
+    code, message = row.reason_code, row.reason_message
+    return {
+        "id": row.id,
+        "title": row.title,
+        "state": row.state,
+        "queue": row.queue,
+        "key": row.key,
+        "parent": row.parent_id,
+        "tags": tags,
+        "priority": row.priority,
+        "created_at": instant(row.created),
+        "started_at": None if row.started is None else instant(row.started),
+        "finished_at": None if row.finished is None else instant(row.finished),
+        "attempt": row.attempt,
+        "epoch": row.epoch,
+        "epochs": row.epochs,
+        "step": row.step,
+        "steps": row.steps,
+        "progress": row.progress,
+        "eta_seconds": row.eta_seconds,
+        "reason": None if code is None else Reason(code=code, message=message or ""),
+    }
 
 
 class Experiments(BaseModel):
@@ -162,11 +163,6 @@ class Metrics(BaseModel):
     """Metrics by epoch, split and name."""
 
     items: list[MetricValue]
-
-    @classmethod
-    def of(cls, rows: list[MetricRow]) -> "Metrics":
-        """The rows as they are shown."""
-        return cls(items=[MetricValue(**asdict(row)) for row in rows])
 
 
 class Event(BaseModel):

@@ -63,6 +63,11 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def pid(self) -> int | None:
+        """Of the running server."""
+        return self._process.pid if self._process else None
+
+    @property
     def url(self) -> str:
         raise NotImplementedError
 

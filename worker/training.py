@@ -76,12 +76,13 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
 
 
 class Recorder:
-    """Puts epochs on record as they come, progress at most once a second; `keeper` takes the checkpoints."""
+    """Puts epochs on record as they come, progress once in a while; `keeper` takes the checkpoints."""
 
     def __init__(self, database: Database, lease: Lease, settings: Settings, keeper: Keeper) -> None:
         self._database, self._lease, self._keeper = database, lease, keeper
         self._patience = settings.lease_seconds
-        self._progress = Timer(_PROGRESS_SECONDS)
+        # Who looks rarely what is asked of many workers wants to hear rarely from them, too.
+        self._progress = Timer(max(_PROGRESS_SECONDS, settings.watch_seconds))
 
     def consume(self, training: Training, stop: threading.Event) -> Outcome:
         """Take every item until the end, or until `stop` is set: then what was done so far is in a checkpoint."""

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from api import models, problems
+from api import models, problems, written
 from api.bodies import SPEC_IN_OPENAPI, Extension, PostedExtension, PostedSpec, json_in_openapi
 from api.context import Context, Service
 from api.once import Once, OnlyOnce, Reply
 from api.pages import next_page
 from api.parameters import ExperimentId, Listing, Submit
-from ncmix.jobs import checkpoints, features, lifecycle, queries, room
+from ncmix.jobs import checkpoints, features, lifecycle, room, stored
 from ncmix.jobs.lifecycle import Submitted
 from ncmix.jobs.queue import queue_of
 from ncmix.jobs.tables import Experiment
@@ -56,22 +56,22 @@ def submit_experiment(
     return _make(service, once, tasks, lambda session: lifecycle.submit(session, spec, queue, rerun=how.rerun))
 
 
-@router.get("", responses={200: {"headers": _LINK}, **problems.responses(422, 503)})
-def list_experiments(
-    which: Annotated[Listing, Query()], service: Service, request: Request, response: Response
-) -> models.Experiments:
+@router.get("", response_model=models.Experiments, responses={200: {"headers": _LINK}, **problems.responses(422, 503)})
+def list_experiments(which: Annotated[Listing, Query()], service: Service, request: Request) -> Response:
     """Experiments, newest first unless asked otherwise, page by page."""
+    oldest_first = which.order == "oldest"
     with service.database.reading() as session:
-        page = queries.listing(session, which.filters, which.limit, which.cursor, oldest_first=which.order == "oldest")
+        page = stored.page(session, which.filters, which.limit, which.cursor, oldest_first=oldest_first)
+    response = written.answer(written.experiments(page))
     next_page(request, response, page.next_cursor)
-    return models.Experiments(items=[models.Experiment.of(e) for e in page.items], next_cursor=page.next_cursor)
+    return response
 
 
-@router.get("/{id}", responses=problems.responses(404, 503))
-def get_experiment(experiment_id: ExperimentId, service: Service) -> models.Experiment:
+@router.get("/{id}", response_model=models.Experiment, responses=problems.responses(404, 503))
+def get_experiment(experiment_id: ExperimentId, service: Service) -> Response:
     """One experiment as it is now."""
     with service.database.reading() as session:
-        return models.Experiment.of(queries.get(session, experiment_id))
+        return written.answer(written.experiment(stored.one(session, experiment_id)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems.responses(404, 409, 503))

@@ -1,36 +1,24 @@
 """How a browser gets in: a form takes a key and leaves it in a cookie that no script can read."""
 
-import html
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import parse_qs, quote, urlsplit
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 
 from api.context import Service
 from api.gate import COOKIE, identify
 from api.problems import ProblemError
+from api.web.rendering import page
 
 router = APIRouter(include_in_schema=False)
 
 _WEEK = 7 * 24 * 3600
-_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>ncmix: log in</title></head>
-<body>
-<h1>ncmix</h1>
-<form method="post" action="{action}">
-<p role="alert">{said}</p>
-<label>API key <input name="key" type="password" autocomplete="current-password" required autofocus></label>
-<button>Log in</button>
-</form>
-</body>
-</html>
-"""
 
 
 @router.get("/login")
-async def login_page(request: Request, then: Annotated[str, Query()] = "/") -> HTMLResponse:
+async def login_page(request: Request, then: Annotated[str, Query()] = "/") -> Response:
     """A form for a key."""
     return _page(request, then)
 
@@ -43,7 +31,7 @@ async def log_in(request: Request, service: Service, then: Annotated[str, Query(
     try:
         await identify(request, service, text)
     except ProblemError as error:
-        return _page(request, then, error.problem.detail, error.problem.status, dict(error.headers or {}))
+        return _page(request, then, error.problem.detail, error.problem.status, error.headers)
     answer = RedirectResponse(_here(then), 303)
     secure = request.url.scheme == "https"
     answer.set_cookie(COOKIE, text, _WEEK, path="/", secure=secure, httponly=True, samesite="strict")
@@ -59,10 +47,12 @@ async def log_out(request: Request) -> Response:
 
 
 def _page(
-    request: Request, then: str, said: str = "", status: int = 200, headers: dict[str, str] | None = None
-) -> HTMLResponse:
+    request: Request, then: str, said: str = "", status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     action = f"{request.url_for('log_in').path}?then={quote(_here(then))}"
-    return HTMLResponse(_PAGE.format(action=html.escape(action), said=html.escape(said)), status, headers)
+    answer = page(request, "login.html", status, action=action, said=said)
+    answer.headers.update(headers or {})
+    return answer
 
 
 def _here(then: str) -> str:

@@ -58,7 +58,7 @@ _PICTURE = {
 def list_plots(experiment_id: ExperimentId, service: Service) -> models.Plots:
     """The plots of an experiment: their addresses, and the epochs of which what they show is on record."""
     with service.database.reading() as session:
-        queries.get(session, experiment_id)
+        queries.require(session, experiment_id)
         kept = runs.epochs(session, experiment_id)
     here = f"{models.links(experiment_id).self}/plots"
     return models.Plots(

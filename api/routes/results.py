@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api import models, problems
+from api import models, problems, written
 from api.context import Service
 from api.parameters import EventRange, ExperimentId, LogRange, MetricFilter
 from ncmix.jobs import queries
@@ -31,12 +31,10 @@ _LOG = {
 }
 
 
-@router.get("/metrics", responses=problems.responses(404, 422, 503))
-def get_metrics(
-    experiment_id: ExperimentId, which: Annotated[MetricFilter, Query()], service: Service
-) -> models.Metrics:
+@router.get("/metrics", response_model=models.Metrics, responses=problems.responses(404, 422, 503))
+def get_metrics(experiment_id: ExperimentId, which: Annotated[MetricFilter, Query()], service: Service) -> Response:
     """The metrics of every epoch so far."""
-    return models.Metrics.of(_metrics(experiment_id, which, service))
+    return written.answer(written.metrics(_metrics(experiment_id, which, service)))
 
 
 @router.get("/metrics.csv", response_class=Response, responses={200: _CSV, **problems.responses(404, 422, 503)})
@@ -55,7 +53,7 @@ def get_metrics_csv(experiment_id: ExperimentId, which: Annotated[MetricFilter, 
 
 def _metrics(experiment_id: str, which: MetricFilter, service: Service) -> list[MetricRow]:
     with service.database.reading() as session:
-        queries.get(session, experiment_id)
+        queries.require(session, experiment_id)
         return queries.metrics(session, experiment_id, which.name, which.split)
 
 
@@ -73,7 +71,7 @@ def get_log(experiment_id: ExperimentId, which: Annotated[LogRange, Query()], se
 def get_events(experiment_id: ExperimentId, which: Annotated[EventRange, Query()], service: Service) -> models.Events:
     """What has happened to the experiment, in order."""
     with service.database.reading() as session:
-        queries.get(session, experiment_id)
+        queries.require(session, experiment_id)
         found = queries.events(session, experiment_id, which.after, which.limit)
     items = [models.Event(id=e.id, at=models.instant(e.at), kind=e.kind, state=e.state, data=e.data) for e in found]
     return models.Events(items=items, last_id=items[-1].id if items else which.after)

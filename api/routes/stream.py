@@ -66,7 +66,7 @@ async def stream_experiment(
 
 def _must_exist(service: Context, experiment_id: str) -> None:
     with service.database.reading() as session:
-        queries.get(session, experiment_id)
+        queries.require(session, experiment_id)
 
 
 def _read(service: Context, experiment_id: str, cursor: Cursor) -> Part:

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from ncmix.jobs import journal, lifecycle, retention
 from ncmix.jobs.database import Database, brief, now
 from ncmix.jobs.retention import Expired
+from ncmix.jobs.service_tables import Duty
 from ncmix.jobs.settings import Settings
-from ncmix.jobs.tables import Duty, Experiment
+from ncmix.jobs.tables import Experiment
 
 REAPER, KEEPER = "reaper", "keeper"
 # How often the policy of what is kept is applied.

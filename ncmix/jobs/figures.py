@@ -7,8 +7,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ncmix.jobs.database import now
+from ncmix.jobs.service_tables import Duty
 from ncmix.jobs.states import HELD, State
-from ncmix.jobs.tables import Duty, Event, Experiment
+from ncmix.jobs.tables import Event, Experiment
 
 
 @dataclass(frozen=True)

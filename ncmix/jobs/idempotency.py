@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ncmix.errors import NcmixError
 from ncmix.jobs.database import now
-from ncmix.jobs.tables import Idempotency
+from ncmix.jobs.service_tables import Idempotency
 
 KEPT_SECONDS = 24 * 3600.0
 _WAIT_MILLISECONDS = 3000

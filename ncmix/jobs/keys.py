@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from ncmix.errors import NcmixError
 from ncmix.jobs.database import now
 from ncmix.jobs.scopes import Scope
-from ncmix.jobs.tables import ApiKey
+from ncmix.jobs.service_tables import ApiKey
 
 _FORM = re.compile(r"ncmix_([0-9a-f]{12})_([0-9a-f]{64})")
 _NAME = re.compile(r"[\w .:@+-]{1,64}")

@@ -15,8 +15,8 @@ from ncmix.jobs import keys
 from ncmix.jobs.database import Database, brief, now
 from ncmix.jobs.migrate import migrate
 from ncmix.jobs.scopes import SCOPES
+from ncmix.jobs.service_tables import ApiKey
 from ncmix.jobs.settings import Settings
-from ncmix.jobs.tables import ApiKey
 
 _LOG = logging.getLogger(__name__)
 _ROW = "{:<12}  {:<6}  {:<16}  {:<16}  {:<16}  {:<7}  {}\n"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar, TypeVarTuple
 
 from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session
@@ -23,6 +24,9 @@ from ncmix.jobs.tables import (
 )
 from ncmix.results import ArraySet, MetricRow, Probe, Run
 
+T = TypeVar("T")
+Columns = TypeVarTuple("Columns")
+
 
 class UnknownSetError(NcmixError, LookupError):
     """No such array set was kept; the message is a sentence."""
@@ -43,10 +47,10 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(Generic[T]):
     """Some experiments, and the cursor of those that follow; None at the end."""
 
-    items: list[Experiment]
+    items: list[T]
     next_cursor: str | None
 
 
@@ -73,6 +77,16 @@ def get(session: Session, experiment_id: str) -> Experiment:
     return experiment
 
 
+def require(session: Session, experiment_id: str) -> None:
+    """Make sure that there is an experiment of this id.
+
+    Raises:
+        UnknownExperimentError: there is none.
+    """
+    if session.scalar(select(Experiment.id).where(Experiment.id == experiment_id)) is None:
+        raise UnknownExperimentError(experiment_id)
+
+
 def several(session: Session, ids: Sequence[str]) -> list[Experiment]:
     """The experiments of these ids, in this order.
 
@@ -92,22 +106,15 @@ def listing(
     cursor: str | None = None,
     *,
     oldest_first: bool = False,
-) -> Page:
+) -> Page[Experiment]:
     """Experiments, newest first unless asked otherwise, at most `limit`, going on behind `cursor` of the page before.
 
     Raises:
         CursorError: the cursor is none of ours.
     """
-    place = tuple_(Experiment.created, Experiment.id)
-    query = _filtered(filters)
-    if cursor:
-        last = tuple_(*cursors.read(cursor))
-        query = query.where(place > last if oldest_first else place < last)
-    order = (Experiment.created, Experiment.id)
-    query = query.order_by(*(order if oldest_first else (column.desc() for column in order)))
-    found = list(session.scalars(query.limit(limit + 1)))
-    items = found[:limit]
-    return Page(items, cursors.write(items[-1].created, items[-1].id) if len(found) > limit else None)
+    query = paged(filtered(select(Experiment), filters), limit, cursor, oldest_first)
+    found = list(session.scalars(query))
+    return Page(found[:limit], next_cursor(found, limit))
 
 
 def metrics(
@@ -234,8 +241,23 @@ def sign_under(session: Session, lease: Lease) -> tuple[State, float | None]:
     return found.state, found.progressed
 
 
-def _filtered(filters: Filters) -> Select[Experiment]:
-    query = select(Experiment)
+def paged(query: Select[*Columns], limit: int, cursor: str | None, oldest_first: bool) -> Select[*Columns]:
+    """A page in order, and one more than `limit`, to know whether more follow."""
+    place = tuple_(Experiment.created, Experiment.id)
+    if cursor:
+        last = tuple_(*cursors.read(cursor))
+        query = query.where(place > last if oldest_first else place < last)
+    order = (Experiment.created, Experiment.id)
+    return query.order_by(*(order if oldest_first else (column.desc() for column in order))).limit(limit + 1)
+
+
+def next_cursor(found: Sequence[Experiment], limit: int) -> str | None:
+    """The cursor of the next page, of rows that `paged` found."""
+    return cursors.write(found[limit - 1].created, found[limit - 1].id) if len(found) > limit else None
+
+
+def filtered(query: Select[*Columns], filters: Filters) -> Select[*Columns]:
+    """Only the experiments that these filters admit."""
     for column, wanted in (
         (Experiment.state, filters.state),
         (Experiment.dataset, filters.dataset),

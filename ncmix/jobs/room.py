@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ncmix.errors import NcmixError
 from ncmix.jobs.settings import Settings
-from ncmix.jobs.states import FINAL
+from ncmix.jobs.states import LIVE
 from ncmix.jobs.tables import Experiment, FeatureSet
 from ncmix.spec import Spec
 from ncmix.spec.data import Facts, class_sizes, facts
@@ -42,7 +42,7 @@ def check(session: Session, settings: Settings) -> None:
     Raises:
         NoRoomError: it has not.
     """
-    coming = session.scalar(select(func.sum(Experiment.feature_bytes)).where(Experiment.state.not_in(FINAL))) or 0
+    coming = session.scalar(select(func.sum(Experiment.feature_bytes)).where(Experiment.state.in_(LIVE))) or 0
     if (quota := settings.feature_quota) is not None:
         kept = session.scalar(select(func.sum(FeatureSet.size))) or 0
         if kept + coming > quota:

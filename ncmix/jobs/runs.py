@@ -15,8 +15,10 @@ from ncmix.results import ArraySet, Curve, Probe, Run, Spectra, Summary
 
 T = TypeVar("T")
 
-# Of every curve at least so many points, however many curves there are.
-_FEWEST = 100
+# Of every curve at least so many points, however many curves there are; of more runs than `_MANY`, which are drawn as
+# means over groups of them, fewer do.
+_FEWEST, _FEWEST_OF_MANY = 100, 25
+_MANY = 200
 
 # Most curves are of two splits.
 _SPLITS = 2
@@ -46,14 +48,26 @@ def recorded(
         most: points of all curves together, about; beyond it evenly spaced epochs are left out. None for all of them.
     """
     curves = max(1, len(experiments) * len(metrics) * _SPLITS)
-    each = None if most is None else max(_FEWEST, most // curves)
-    return [_recorded(session, experiment, metrics, each) for experiment in experiments]
+    fewest = _FEWEST if len(experiments) <= _MANY else _FEWEST_OF_MANY
+    each = None if most is None else max(fewest, most // curves)
+    # Runs that are as far and are measured by the same rule have the same epochs.
+    known: dict[tuple[int, str], tuple[list[int] | None, int]] = {}
+    return [_recorded(session, experiment, metrics, each, known) for experiment in experiments]
 
 
-def _recorded(session: Session, experiment: Experiment, metrics: Sequence[str], most: int | None) -> Recorded:
+def _recorded(
+    session: Session,
+    experiment: Experiment,
+    metrics: Sequence[str],
+    most: int | None,
+    known: dict[tuple[int, str], tuple[list[int] | None, int]],
+) -> Recorded:
     epochs, every = None, 1
     if metrics and most is not None and experiment.epoch > most:
-        epochs, every = _thinned(_measured(session, experiment.id), most)
+        rule = experiment.epoch, repr(experiment.spec.get("measure"))
+        if rule not in known:
+            known[rule] = _thinned(_measured(session, experiment.id), most)
+        epochs, every = known[rule]
     return Recorded(
         experiment.title,
         experiment.spec,

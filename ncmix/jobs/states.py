@@ -31,6 +31,7 @@ STATES: tuple[State, ...] = get_args(State)
 # A worker holds a lease on it.
 HELD: tuple[State, ...] = ("running", "cancelling", "pausing")
 FINAL: tuple[State, ...] = ("succeeded", "failed", "cancelled")
+LIVE: tuple[State, ...] = tuple(state for state in STATES if state not in FINAL)
 
 # Every move there is: from a state to the states that may follow.
 MOVES: dict[State, frozenset[State]] = {

@@ -91,7 +91,7 @@ class Sample(Part, use_attribute_docstrings=True):
 
     def points(self) -> Iterator[dict[str, Any]]:
         """The points drawn, in order."""
-        generators = {path: Generator(f"{self.seed}/{path}") for path in self.fields}  # noqa: S311 - no secret
+        generators = {path: Generator(f"{self.seed}/{path}") for path in self.fields}  # noqa: S311  # nosec B311
         for _ in range(self.n):
             yield {path: draw.at(generators[path].random()) for path, draw in self.fields.items()}
 

@@ -51,7 +51,9 @@ def elsewhere(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path
 def other(elsewhere: Database, settings: Settings) -> Iterator[TestClient]:
     """A client of that service."""
     url = elsewhere.engine.url.render_as_string(hide_password=False)
-    with TestClient(create(replace(settings, database_url=url)), raise_server_exceptions=False) as client:
+    with TestClient(
+        create(replace(settings, database_url=url)), base_url="http://localhost", raise_server_exceptions=False
+    ) as client:
         yield client
 
 
@@ -225,7 +227,9 @@ REFUSED: list[tuple[Callable[[dict[str, bytes]], None], bool, str]] = [
 def test_what_is_not_right_is_a_sentence_and_nothing_is_written(
     settings: Settings, lives: Lives, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    with TestClient(create(replace(settings, import_limit=2_000_000)), raise_server_exceptions=False) as client:
+    with TestClient(
+        create(replace(settings, import_limit=2_000_000)), base_url="http://localhost", raise_server_exceptions=False
+    ) as client:
         experiment = lived(lives)
         content = client.get(f"{HERE}/{experiment}/export.zip").content
         client.delete(f"{HERE}/{experiment}")

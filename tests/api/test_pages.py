@@ -154,7 +154,7 @@ def test_the_form_is_judged_while_it_is_written(client: TestClient):
     said = client.post("/new/check", json={"dataset": "digits", "model": "mlp", "epochs": "5"}).json()
     assert said["wrong"] == []
     assert "60 steps" in said["facts"]
-    assert "curl -X POST http://testserver/api/v1/experiments" in said["snippets"]["curl"]
+    assert "curl -X POST http://localhost/api/v1/experiments" in said["snippets"]["curl"]
 
 
 def test_files_have_the_version_in_their_address(client: TestClient):

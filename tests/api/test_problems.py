@@ -144,7 +144,7 @@ def test_a_method_that_is_none_is_405_and_names_those_there_are(client):
 def test_a_fault_of_ours_is_500_and_gives_nothing_away(client, lives: Lives):
     experiment = lives.queued()
     with lives.database.transaction() as session:
-        session.execute(text("""UPDATE experiment SET latest = '"secret"'"""))
+        session.execute(text("""UPDATE experiment SET spec = '"secret"'"""))
     answer = client.get(f"{HERE}/{experiment}")
     assert problem(answer, 500)["type"] == "urn:ncmix:problem:internal"
     assert "secret" not in answer.text

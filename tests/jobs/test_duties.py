@@ -6,8 +6,8 @@ from sqlalchemy import update
 
 from ncmix.jobs import duties
 from ncmix.jobs.database import Database, now
+from ncmix.jobs.service_tables import Duty
 from ncmix.jobs.settings import Settings
-from ncmix.jobs.tables import Duty
 from tests.jobs.helpers import claim, expire, get, submit
 from tests.servers import wait_for
 from tests.toys import toy

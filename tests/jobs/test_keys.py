@@ -12,7 +12,7 @@ from ncmix.jobs import keys
 from ncmix.jobs.database import Database, now
 from ncmix.jobs.keys import KeyNameError, KeyUnknownError
 from ncmix.jobs.scopes import SCOPES, allows
-from ncmix.jobs.tables import ApiKey
+from ncmix.jobs.service_tables import ApiKey
 
 
 def issue(database: Database, name: str = "laptop", **options) -> keys.Issued:

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 
 from ncmix.jobs.database import create
 from ncmix.jobs.migrate import current, head, migrate
-from ncmix.jobs.tables import Base
+from ncmix.jobs.service_tables import Base
 from tests.servers import Postgres
 
 

@@ -80,7 +80,7 @@ def test_the_service_gives_and_deletes_them_the_same_way(database: Database, set
     lease = lives.running()
     lives.keep(lease, 1, KEPT)
     here = f"/api/v1/experiments/{lives.finish(lease)}"
-    with TestClient(create(settings)) as client:
+    with TestClient(create(settings), base_url="http://localhost") as client:
         whole = client.get(f"{here}/features/train.npy").content
         assert whole[128:] == H.tobytes()
         part = client.get(f"{here}/features/train.npy", headers={"Range": "bytes=5000000-5000999"})

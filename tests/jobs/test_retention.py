@@ -10,8 +10,9 @@ from sqlalchemy import func, select, update
 from ncmix.jobs import checkpoints, duties, idempotency, lifecycle, queries, recording
 from ncmix.jobs.database import Database, now
 from ncmix.jobs.retention import Expired, expire
+from ncmix.jobs.service_tables import Idempotency
 from ncmix.jobs.settings import Keep, Settings, SettingsError
-from ncmix.jobs.tables import CheckpointFile, Experiment, FeatureSet, Idempotency
+from ncmix.jobs.tables import CheckpointFile, Experiment, FeatureSet
 from ncmix.results import ArraySet
 from tests.jobs.helpers import claim, get, submit
 from tests.toys import snapshot, toy

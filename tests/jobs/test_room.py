@@ -56,7 +56,9 @@ def test_of_the_large_ones_it_is_of_the_right_size() -> None:
 def test_beyond_the_quota_nothing_is_submitted(settings: Settings) -> None:
     body = {"dataset": "digits", "model": "mlp", "epochs": 5}
     one = room.expected(parse(body))
-    with TestClient(create(replace(settings, feature_quota=3 * one // 2, reap_seconds=3600.0))) as client:
+    with TestClient(
+        create(replace(settings, feature_quota=3 * one // 2, reap_seconds=3600.0)), base_url="http://localhost"
+    ) as client:
         first = client.post("/api/v1/experiments", json=body)
         refused = client.post("/api/v1/experiments", json={**body, "seed": 1})
         assert (first.status_code, refused.status_code) == (201, 507)
@@ -73,7 +75,9 @@ def test_beyond_the_disk_nothing_is_submitted(
     settings: Settings, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with TestClient(create(replace(settings, database_url=sqlite_url, reap_seconds=3600.0))) as client:
+    with TestClient(
+        create(replace(settings, database_url=sqlite_url, reap_seconds=3600.0)), base_url="http://localhost"
+    ) as client:
         refused = client.post("/api/v1/experiments", json={"dataset": "digits", "model": "mlp"})
     assert refused.status_code == 507
     assert "has 1,000 left." in refused.json()["detail"]

@@ -1,7 +1,6 @@
 """Sweeps on record: all cells or none, nothing twice, and what failed or was deleted is filled up again."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -223,14 +222,9 @@ def test_the_unknown_is_an_error_with_a_sentence(sweeper: Sweeper) -> None:
 THOUSAND: dict[str, Any] = {"grid": GRID, "seeds": 250}
 
 
-def test_a_thousand_cells_are_there_in_three_seconds_and_in_few_statements(
-    sweeper: Sweeper, statements: list[str]
-) -> None:
-    start = time.perf_counter()
+def test_a_thousand_cells_take_few_statements(sweeper: Sweeper, statements: list[str]) -> None:
     filled = sweeper.post(**THOUSAND)
-    taken = time.perf_counter() - start
     assert len(filled.made) == 1000
-    assert taken < 3.0
     # Rows go in batches of as many as a statement may have parameters; none is asked for by itself.
     assert len(statements) < 25
     statements.clear()

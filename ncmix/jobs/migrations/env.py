@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from ncmix.jobs.tables import Base
+from ncmix.jobs import service_tables
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=service_tables.Base.metadata,
     render_as_batch=True,
     transaction_per_migration=True,
 )
