@@ -20,6 +20,8 @@ PATIENCE_SECONDS = 120.0
 # It sends a sign of life every 15 s: after three that are missing the connection is dead.
 _SILENCE_SECONDS = 45.0
 _POLL_SECONDS = 1.0
+# So long those who read have to close their connections when nobody wants to know any more.
+_FAREWELL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,23 @@ class Message:
 
 
 def messages(
-    transport: Transport, experiment: str, after: str | None = None, patience: float = PATIENCE_SECONDS
+    transport: Transport,
+    experiment: str,
+    after: str | None = None,
+    patience: float = PATIENCE_SECONDS,
+    unwanted: threading.Event | None = None,
 ) -> Iterator[Message]:
     """All that is new of an experiment behind the message `after`, each once and in order, up to `end`.
+
+    Once it is `unwanted`, a connection that was lost is not made again.
 
     Raises:
         ApiError: it cannot be followed.
         UnreachableError: the service was away for more than `patience` seconds.
     """
     tried, heard = 0, time.monotonic()
-    while True:
+    unwanted = unwanted or threading.Event()
+    while not unwanted.is_set():
         try:
             for message in _connection(transport, experiment, after):
                 tried, heard, after = 0, time.monotonic(), message.id
@@ -60,7 +69,7 @@ def messages(
         tried += 1
         if (seconds := rest(tried, error)) is None or time.monotonic() - heard > patience:
             raise error
-        time.sleep(seconds)
+        unwanted.wait(seconds)
 
 
 def _connection(transport: Transport, experiment: str, after: str | None) -> Iterator[Message]:
@@ -75,7 +84,12 @@ def _connection(transport: Transport, experiment: str, after: str | None) -> Ite
                 yield Message(event.event, json.loads(event.data), event.id)
 
 
-def states(transport: Transport, experiment: str, patience: float = PATIENCE_SECONDS) -> Iterator[Json]:
+def states(
+    transport: Transport,
+    experiment: str,
+    patience: float = PATIENCE_SECONDS,
+    unwanted: threading.Event | None = None,
+) -> Iterator[Json]:
     """The experiment whenever it has changed, up to its end; where streams do not come through, by asking repeatedly.
 
     Raises:
@@ -83,7 +97,7 @@ def states(transport: Transport, experiment: str, patience: float = PATIENCE_SEC
         UnreachableError: the service was away for more than `patience` seconds.
     """
     try:
-        for message in messages(transport, experiment, patience=patience):
+        for message in messages(transport, experiment, patience=patience, unwanted=unwanted):
             if message.kind == "experiment":
                 yield message.data
             elif message.kind == "end" and message.data["state"] == "deleted":
@@ -114,11 +128,8 @@ def together(
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     news: queue.SimpleQueue[Json | Exception | None] = queue.SimpleQueue()
-    ended = threading.Event()
-    for experiment in experiments:
-        found = states(transport, experiment, patience)
-        # A daemon: who gives up waiting does not wait for a connection that is silent.
-        threading.Thread(target=_pass_on, args=(found, news.put, ended), daemon=True).start()
+    unwanted = threading.Event()
+    readers = [_reader(states(transport, each, patience, unwanted), news.put, unwanted) for each in experiments]
     running = len(experiments)
     try:
         while running:
@@ -130,15 +141,24 @@ def together(
                 case now:
                     yield now
     finally:
-        ended.set()
+        unwanted.set()
+        for reader in readers:
+            reader.join(_FAREWELL_SECONDS / len(readers))
 
 
-def _pass_on(found: Iterator[Json], put: Callable[[Any], None], ended: threading.Event) -> None:
+def _reader(found: Iterator[Json], put: Callable[[Any], None], unwanted: threading.Event) -> threading.Thread:
+    """A thread that passes on what it finds. A daemon: nobody waits for a connection that is silent."""
+    thread = threading.Thread(target=_pass_on, args=(found, put, unwanted), daemon=True)
+    thread.start()
+    return thread
+
+
+def _pass_on(found: Iterator[Json], put: Callable[[Any], None], unwanted: threading.Event) -> None:
     """Every item, and None behind the last or what went wrong, until nobody wants them any more."""
     try:
         with closing(found):  # type: ignore[type-var] - it is a generator
             for now in found:
-                if ended.is_set():
+                if unwanted.is_set():
                     return
                 put(now)
         put(None)

@@ -16,13 +16,26 @@ from tests.toys import toy
 
 pytestmark = pytest.mark.timeout(300)
 PATIENCE = 120.0
-LONG = {"epochs": 100_000, "measure": {"epochs": "last", "geometry": None}}
+LONG = {"name": "epoch=0.05", "epochs": 100_000}
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with whole_service(tmp_path_factory.mktemp("service")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A service whose worker records without training; the names of specs say how it behaves."""
+    with whole_service(tmp_path_factory.mktemp("quick"), "tests.faults.toy_worker") as running:
+        yield running
+
+
+@pytest.fixture
+def steered(quick: Api) -> Iterator[Client]:
+    with Client(quick.url) as connected:
+        yield connected
 
 
 @pytest.fixture
@@ -129,8 +142,8 @@ def test_a_stream_and_the_log_are_all_there_is(done: Experiment):
     assert [m.kind for m in done.stream(after=found[-1].id)] == ["end"]
 
 
-def test_steering(client: Client):
-    running = started(client, 1)
+def test_steering(steered: Client):
+    running = started(steered, 1)
     assert running.pause().state in {"pausing", "paused"}
     wait_for(lambda: running.refresh().state == "paused", "A pause", PATIENCE, every=0.05)
     assert running.resume().state == "queued"
@@ -152,22 +165,22 @@ def test_what_has_succeeded_is_extended(client: Client):
     assert (longer.state, longer.epoch, longer.parent) == ("succeeded", 3, short.id)
 
 
-def test_waiting_survives_a_restart_of_the_api(api: Api, client: Client):
-    running = started(client, 2)
+def test_waiting_survives_a_restart_of_the_api(quick: Api, steered: Client):
+    running = started(steered, 2)
     epochs: list[int] = []
     ended: list[str] = []
 
     def watch() -> None:
-        for now in client.follow([running]):
+        for now in steered.follow([running]):
             epochs.append(now.epoch)
             ended[:] = [now.state]
 
     thread = threading.Thread(target=watch)
     thread.start()
     wait_for(lambda: epochs, "A first sight", PATIENCE)
-    api.kill()
+    quick.kill()
     seen = max(epochs)
-    api.start()
+    quick.start()
     wait_for(lambda: max(epochs) > seen, "News after the restart", PATIENCE)
     running.cancel()
     thread.join(PATIENCE)
@@ -175,11 +188,11 @@ def test_waiting_survives_a_restart_of_the_api(api: Api, client: Client):
     assert epochs == sorted(epochs)
 
 
-def test_a_sweep_from_its_definition_to_its_frame(client: Client, tmp_path: Path):
+def test_a_sweep_from_its_definition_to_its_frame(steered: Client, tmp_path: Path):
     base = toy(epochs=2).model_dump(mode="json")
     definition = {"name": "study", "base": base, "grid": {"mix": ["none", "mixup"]}, "seeds": [10, 11]}
-    assert client.plan_sweep(definition)["made"] == 4
-    made = client.submit_sweep(definition)
+    assert steered.plan_sweep(definition)["made"] == 4
+    made = steered.submit_sweep(definition)
     assert (made.cells, made.made, made.shared) == (4, 4, 0)
     ended = made.wait(timeout=PATIENCE)
     assert (ended.succeeded, ended.states) == (True, {"succeeded": 4})
@@ -188,11 +201,11 @@ def test_a_sweep_from_its_definition_to_its_frame(client: Client, tmp_path: Path
     assert list(frame["mix.kind"]) == ["none", "mixup"]
     assert list(frame["n"]) == [2, 2]
     assert ended.plot("curves").save(tmp_path / "curves.png").stat().st_size > 1000
-    assert client.sweep(made.id[-6:]) == ended
-    assert [s.id for s in client.sweeps()] == [made.id]
+    assert steered.sweep(made.id[-6:]) == ended
+    assert [s.id for s in steered.sweeps()] == [made.id]
     ended.delete(experiments=True)
     with pytest.raises(MissingError):
-        client.sweep(made.id[-6:])
+        steered.sweep(made.id[-6:])
 
 
 def test_what_can_be_asked_for(client: Client):
