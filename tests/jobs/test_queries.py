@@ -112,3 +112,14 @@ def test_the_unknown_is_an_error_with_a_sentence(database: Database) -> None:
         for ask in (queries.get, queries.log, queries.run_of):
             with pytest.raises(UnknownExperimentError, match="There is no experiment 'nobody'"):
                 ask(session, "nobody")
+
+
+def test_a_list_by_the_beginning_or_the_end_of_an_id(database: Database) -> None:
+    ids = [submit(database, toy(seed=seed)).id for seed in range(3)]
+    with database.reading() as session:
+        found = {
+            part: [e.id for e in queries.listing(session, Filters(id=part)).items]
+            for part in (ids[1], ids[1][-7:], ids[1][:8], "f" * 20)
+        }
+    assert found[ids[1]] == found[ids[1][-7:]] == [ids[1]]
+    assert (len(found[ids[1][:8]]), found["f" * 20]) == (3, [])
