@@ -131,7 +131,7 @@ def rest(tried: int, error: Exception) -> float | None:
     Doubled each time, and never the same for two clients, so that they do not come back together.
     """
     grown = min(_LONGEST_REST_SECONDS, _FIRST_REST_SECONDS * 2.0 ** min(tried - 1, 10))
-    grown *= random.uniform(0.75, 1.25)  # noqa: S311 - nobody's secret
+    grown *= random.uniform(0.75, 1.25)  # noqa: S311  # nosec B311
     match error:
         case UnreachableError():
             return grown

@@ -44,9 +44,9 @@ def asked_of(engine: Engine) -> Iterator[list[Statement]]:
     asked: list[Statement] = []
 
     def note(connection: Connection, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
-        # Endpoints run in the pool of threads, the service's duties in threads of their own. Whether there are keys is
-        # asked once a second, whoever comes.
-        ours = "AnyIO" in threading.current_thread().name and "api_key" not in statement
+        # Endpoints run in the pool of threads, the service's duties in threads of their own.
+        # Whether there is any key the gate asks once in a while, not for each answer.
+        ours = "AnyIO" in threading.current_thread().name and "FROM api_key" not in statement
         if ours and not statement.startswith("BEGIN"):
             asked.append((statement, parameters))
 
@@ -88,12 +88,15 @@ def test_an_answer_needs_the_same_few_statements_however_much_there_is(
 
 
 def test_a_post_needs_as_many_statements_however_much_there_is(client: TestClient, lives: Lives, engine):
+    counts = set()
     for seed in (100, 101, 102):
         with asked_of(engine) as asked:
             assert client.post(HERE, json={"dataset": "digits", "model": "mlp", "seed": seed}).status_code == 201
-        assert len(asked) == 6, asked
+        counts.add(len(asked))
         for further in range(10):
             lives.queued(seed=10 * seed + further)
+    # The sixth is the room that features under way will take, where a disk or a quota bounds it.
+    assert counts <= {5} or counts == {6}
 
 
 @pytest.mark.parametrize(("path", "index"), ORDERED.items())
