@@ -102,7 +102,7 @@ class Pulse:
 
     def _renew(self) -> None:
         before = time.monotonic()
-        with self._database.transaction() as session:
+        with self._database.passing() as session:
             self.state = lifecycle.renew(session, self._lease, self._settings)
         # Counted from before the question: the database's count began later.
         self.lease_end = before + self._settings.lease_seconds

@@ -112,7 +112,7 @@ class Recorder:
 
     def _say(self, tick: Tick) -> None:
         def write() -> None:
-            with self._database.transaction() as session:
+            with self._database.passing() as session:
                 recording.progress(session, self._lease, tick, _gpu_bytes())
 
         patiently(write, self._patience)

@@ -88,11 +88,11 @@ class Fleet:
 
     def _progress(self, worker: Worker) -> None:
         worker.step += 1
-        with self.database.transaction() as session:
+        with self.database.passing() as session:
             recording.progress(session, worker.lease, Tick(worker.epoch + 1, worker.step, 391))
 
     def _renew(self, worker: Worker) -> None:
-        with self.database.transaction() as session:
+        with self.database.passing() as session:
             lifecycle.renew(session, worker.lease, self.settings)
 
     def _epoch(self, worker: Worker) -> None:

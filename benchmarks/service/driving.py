@@ -81,7 +81,7 @@ def drive(client: Client, seconds: float, clients: int, rate: float | None = Non
 
 class _Driving:
     def __init__(self, seconds: float, rate: float | None) -> None:
-        self._numbers, self._rate = count(), rate
+        self._numbers, self._paced, self._rate = count(), count(), rate
         self._start = time.perf_counter()
         self._end = self._start + seconds
         self._last = self._start
@@ -91,18 +91,20 @@ class _Driving:
     def work(self, client: Client) -> None:
         try:
             with client() as act:
-                while time.perf_counter() < self._end and not self._errors:
-                    self._one(act, next(self._numbers))
+                # At least one of all clients asks, however short the time is.
+                while ((due := self._due()) < self._end or not self._taken) and not self._errors:
+                    self._one(act, due)
         except Exception as error:
             self._errors.append(error)
 
-    def _one(self, act: Action, number: int) -> None:
-        due = time.perf_counter() if self._rate is None else self._start + number / self._rate
-        if due >= self._end:
-            return
+    def _due(self) -> float:
+        """When the next request is due."""
+        return time.perf_counter() if self._rate is None else self._start + next(self._paced) / self._rate
+
+    def _one(self, act: Action, due: float) -> None:
         # Not for something to happen: this is when the request is due.
         time.sleep(max(0.0, due - time.perf_counter()))
-        act(number)
+        act(next(self._numbers))
         self._last = time.perf_counter()
         self._taken.append(self._last - due)
 

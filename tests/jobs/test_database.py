@@ -27,6 +27,17 @@ def test_a_transaction_is_written_whole_or_not_at_all(database: Database) -> Non
         assert queries.listing(session).items == []
 
 
+def test_a_sign_of_life_is_written_without_waiting_for_the_disk(database: Database) -> None:
+    with database.passing() as session:
+        lifecycle.submit(session, toy(), "cpu")
+        if database.engine.dialect.name == "postgresql":
+            assert session.scalar(text("SHOW synchronous_commit")) == "off"
+    with database.transaction() as session:
+        assert len(queries.listing(session).items) == 1
+        if database.engine.dialect.name == "postgresql":
+            assert session.scalar(text("SELECT setting = reset_val FROM pg_settings WHERE name = 'synchronous_commit'"))
+
+
 def test_the_clock_is_the_databases_and_counts_fractions_of_seconds(database: Database) -> None:
     with database.reading() as session:
         first, second = clock(session), session.scalars(select(now() + 60.0)).one()
