@@ -292,7 +292,8 @@ class Worker:
 
     def kill(self) -> None:
         """SIGKILL both Celery processes at once. The child must find out by itself."""
-        if self.process is not None:
+        # Once it was waited for, its number may be another's.
+        if self.process is not None and self.process.returncode is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
