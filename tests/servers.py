@@ -207,7 +207,7 @@ class Postgres(Server):
         if owner := self.owner():
             shutil.chown(self.folder, owner["user"], owner["group"])
         self._data = self.folder / "data"
-        subprocess.run(["cp", "-a", _new_cluster(), self._data], check=True)
+        subprocess.run([_binary("cp"), "-a", _new_cluster(), self._data], check=True)
 
     def owner(self) -> dict:
         return _postgres_owner()
