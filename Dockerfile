@@ -35,18 +35,17 @@ RUN hatchling build -t wheel -d /wheels \
 
 FROM build AS build-api
 COPY requirements-api.lock .
+RUN --mount=type=cache,target=/root/.cache/uv uv pip sync --require-hashes requirements-api.lock
 # Of plotly the service sends the script to browsers, and imports neither it nor what it needs; of pyarrow it uses neither
-# the RPC server nor S3 nor Substrait, and of three copies of one library the one by whose name it is loaded; tests, and
-# sources of what is compiled, are of no use here.
-RUN --mount=type=cache,target=/root/.cache/uv uv pip sync --require-hashes requirements-api.lock \
-    && site=$(echo /opt/ncmix/lib/python3*/site-packages) \
-    && find "$site/plotly" -mindepth 1 -maxdepth 1 ! -name package_data -exec rm -r {} + \
-    && find "$site/plotly/package_data" -type f ! -name plotly.min.js -delete \
-    && rm -r "$site"/_plotly_utils "$site"/narwhals "$site"/numpy/f2py "$site"/sqlalchemy/testing \
-    && rm -r "$site"/pyarrow/include "$site"/pyarrow/src "$site"/pyarrow/*flight* "$site"/pyarrow/*s3* "$site"/pyarrow/*substrait* \
-    && find "$site/pyarrow" -regex ".*/libarrow_python[a-z_]*\.so\(\.[0-9]+\.[0-9.]+\)?" -delete \
-    && find "$site" -type d \( -name tests -o -name sample_data \) -prune -exec rm -r {} + \
-    && find "$site" -type f -regex ".*\.\(c\|cc\|h\|pyx\|pxd\|pxi\|pyi\|a\)" -delete \
+# the RPC server nor S3, and of three copies of one library the one by whose name it is loaded; tests, and sources of what
+# is compiled, are of no use here.
+WORKDIR /opt/ncmix/lib/python3.13/site-packages
+RUN find plotly -mindepth 1 -maxdepth 1 ! -name package_data -exec rm -r {} + \
+    && find plotly/package_data -type f ! -name plotly.min.js -delete \
+    && rm -r _plotly_utils narwhals numpy/f2py sqlalchemy/testing pyarrow/include pyarrow/src pyarrow/*flight* pyarrow/*s3* \
+    && find pyarrow -name "libarrow_python*.so" -delete -o -name "libarrow_python*.so.*.*.*" -delete \
+    && find . -type d \( -name tests -o -name sample_data \) -prune -exec rm -r {} + \
+    && find . -type f -regextype egrep -regex ".*\.(c|cc|h|pyx|pxd|pxi|pyi|a)" -delete \
     && /opt/ncmix/bin/python -B -c "import matplotlib.pyplot, numpy.random, pyarrow.parquet, sqlalchemy.orm"
 
 FROM build AS build-worker
