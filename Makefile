@@ -42,6 +42,11 @@ test: install  ## every test; starts the servers it needs from this machine's bi
 test-compose: install  ## build the images, start the stack on the CPU, and break it; needs a Docker engine
 	$(BIN)/pytest -q -m compose tests/compose
 
+# Strict: what is not found in the index's data fails, instead of counting as sound.
+.PHONY: audit
+audit: install  ## known faults of the locked packages; asks pypi.org
+	$(BIN)/uv tool run pip-audit==2.10.1 --strict --require-hashes --disable-pip -r requirements.lock
+
 .PHONY: fuzz
 fuzz: install  ## ten thousand broken pickles, pictures, YAML texts, checkpoints, specs and addresses: make fuzz CASES=10000
 	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),10000)

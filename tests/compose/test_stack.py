@@ -182,6 +182,15 @@ def test_stopped_and_started_again_it_goes_on(stack: Stack, client: Client):
     assert "goes on from the checkpoint" in client.experiment(experiment).log()
 
 
+def test_new_passwords_are_taken_by_all(stack: Stack, client: Client, tmp_path: Path):
+    (script,) = documented("**New passwords**")
+    old = stack.compose("exec", "-T", "api", "cat", "/secrets/database_url")
+    stack.shell(script, tmp_path)
+    assert stack.compose("exec", "-T", "api", "cat", "/secrets/database_url") != old
+    assert next(client.experiments()).ended
+    assert stack.json("/readyz")["status"] == "ready"
+
+
 def test_two_workers_share_a_sweep(stack: Stack, client: Client):
     stack.timed("scale to two workers", "up", "-d", "--wait", "--scale", "worker=2", "--no-recreate")
     sweep = client.submit_sweep(

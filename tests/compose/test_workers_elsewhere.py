@@ -38,10 +38,8 @@ def elsewhere(stack: Stack, opened: Path) -> Iterator[str]:
     given = {"COMPOSE_PROJECT_NAME": project, "NCMIX_SECRETS": str(opened / "secrets")}
     given["NCMIX_CHECKPOINTS"] = str(opened / "checkpoints")
     host = Project(stack.environment | given)
-    host.shell(
-        there.replace("/shared/checkpoints", given["NCMIX_CHECKPOINTS"]).replace("-f docker", f"-f {ROOT}/docker"),
-        opened,
-    )
+    script = there.replace("/shared/checkpoints", given["NCMIX_CHECKPOINTS"])
+    host.shell(script.replace("-f docker", f"-f {ROOT}/docker"), opened)
     yield project
     host.compose("-f", "docker-compose.worker.yml", "down", "-v", "-t", "5")
 
