@@ -18,9 +18,10 @@ RUN groupadd --gid 10001 ncmix \
 
 # Bytecode that is checked against nothing has no time in it: the same lock and source give the same files.
 FROM base AS build
-RUN pip install --no-cache-dir uv==0.13.9 hatchling==1.33.0 && python -m venv --without-pip /opt/ncmix
-ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH VIRTUAL_ENV=/opt/ncmix
 WORKDIR /src
+COPY requirements-build.lock .
+RUN pip install --no-cache-dir --require-hashes -r requirements-build.lock && python -m venv --without-pip /opt/ncmix
+ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH VIRTUAL_ENV=/opt/ncmix
 
 FROM build AS build-package
 COPY pyproject.toml README.md LICENSE ./

@@ -82,6 +82,7 @@ lock: install  ## resolve the newest versions into the hash-locked files
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --extra service -c requirements.lock pyproject.toml -o requirements-api.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --extra service --extra train -c requirements.lock pyproject.toml -o requirements-worker.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --group build -c requirements.lock -o requirements-build.lock
 
 .PHONY: bench-checkpoint
 bench-checkpoint: install  ## what a checkpoint of ResNet-18 costs beside an epoch of its training
