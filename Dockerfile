@@ -20,8 +20,10 @@ RUN groupadd --gid 10001 ncmix \
 FROM base AS build
 WORKDIR /src
 COPY requirements-build.lock .
-RUN pip install --no-cache-dir --require-hashes -r requirements-build.lock && python -m venv --without-pip /opt/ncmix
-ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH VIRTUAL_ENV=/opt/ncmix
+RUN python -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock \
+    && python -m venv --without-pip /opt/ncmix
+ENV PATH=/opt/build/bin:$PATH UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH VIRTUAL_ENV=/opt/ncmix
 
 FROM build AS build-package
 COPY pyproject.toml README.md LICENSE ./
