@@ -66,7 +66,8 @@ def facts(values: dict[str, Any]) -> str:
 
 def coded(text: str) -> Markup:
     """Text in which `words` between backticks are code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # nosec B704 - escaped first
+    escaped = _CODE.sub(r"<code>\1</code>", str(escape(text)))
+    return Markup(escaped)  # noqa: S704  # nosec B704
 
 
 def plain(value: Any) -> str:
