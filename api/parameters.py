@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from fastapi import Depends
 from fastapi import Path as PathParameter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from ncmix.jobs import following, journal
@@ -16,19 +25,23 @@ from ncmix.plots import Options, Size, Split, Theme
 from ncmix.plots.options import HIGHEST_DPI, LARGEST, LOWEST_DPI, SMALLEST
 from ncmix.presets import Scale
 from ncmix.results import MetricSplit
-from ncmix.spec import VOCABULARY
+from ncmix.spec import MOST_EPOCHS, VOCABULARY
 
 # Nothing else can be an id, and the database need not be asked about it.
 ID = re.compile(r"[0-9a-f]{20}")
+# Whatever else stands there is 404 and not 422: the pattern is for who reads of it.
+IdInPath = Annotated[
+    str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"], json_schema_extra={"pattern": f"^{ID.pattern}$"})
+]
 _MOST_COMPARED = 20
 _MOST_GROUPED = 200
 # More lines than this nobody tells apart.
 MOST_LINES = 48
-# More than any log or any number of epochs, and still a number that databases take.
+# More than any log or any number of events, and still a number that databases take.
 LARGEST_NUMBER = 2**53
 
 
-async def _experiment_id(id: Annotated[str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"])]) -> str:  # noqa: A002
+async def _experiment_id(id: IdInPath) -> str:  # noqa: A002 - the word of the address
     journal.note(experiment=(checked := checked_id(id)))
     return checked
 
@@ -81,7 +94,14 @@ class SubmitPreset(Submit, PresetScale):
     """How a preset is submitted, and at which scale."""
 
 
-Cursor = Annotated[str | None, Field(max_length=200, description="`next_cursor` of the page before.")]
+Cursor = Annotated[
+    str | None,
+    Field(
+        max_length=200,
+        description="`next_cursor` of the page before.",
+        json_schema_extra={"pattern": r"^[A-Za-z0-9_-]*$"},
+    ),
+]
 Limit = Annotated[int, Field(ge=1, le=200)]
 # What can be an id of a sweep.
 SweepWord = Annotated[str, Field(pattern=r"^[0-9a-f]{20}$", examples=["0193b2a4f1c07d1e9a3c"])]
@@ -110,6 +130,10 @@ class Listing(Parameters):
         return Filters(self.state, self.dataset, self.model, self.loss, self.mix, self.tag, self.sweep, self.id)
 
 
+# Databases take no larger number here than a spec.
+Epoch = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]
+
+
 class MetricFilter(Parameters):
     """Which metrics; several values of one parameter admit each of them."""
 
@@ -120,7 +144,7 @@ class MetricFilter(Parameters):
 class FeatureChoice(Parameters):
     """Which features of a set."""
 
-    epoch: int | None = Field(None, ge=0, le=LARGEST_NUMBER, description="Default: the last of which the set was kept.")
+    epoch: Epoch | None = Field(None, description="Default: the last of which the set was kept.")
     array: str | None = Field(
         None, max_length=64, description="One array; default: all of them, or for npy H.", examples=["H"]
     )
@@ -142,14 +166,31 @@ class LogRange(Parameters):
     limit: int = Field(2**20, ge=1, le=2**24)
 
 
+def _place(text: str) -> str:
+    following.Cursor.parse(text)
+    return text
+
+
+def _in_schema(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": ["812.37.10240"]})
+
+
+# A place in a stream; the pattern bounds its length as well. In a header, where EventSource has it so, empty is none.
+Place = Annotated[str, Field(max_length=50), AfterValidator(_place), _in_schema(following.PATTERN)]
+PlaceOrNone = Annotated[
+    str,
+    Field(max_length=50),
+    AfterValidator(lambda text: text and _place(text)),
+    _in_schema(f"{following.PATTERN}|^$"),
+]
+
+
 class StreamStart(Parameters):
     """Where a stream begins."""
 
-    after: str = Field(
+    after: Place = Field(
         str(following.Cursor()),
-        max_length=50,
         description="The id of the last event that was seen; a header Last-Event-ID, as browsers send, comes first.",
-        examples=["812.37.10240"],
     )
 
 
@@ -172,7 +213,7 @@ _Inches = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
 class PlotOptions(Parameters):
     """How an experiment is drawn."""
 
-    epoch: int | None = Field(None, ge=0, le=LARGEST_NUMBER, description="Its state at this epoch; default: the last.")
+    epoch: Epoch | None = Field(None, description="Its state at this epoch; default: the last.")
     epochs: _Numbers | None = Field(
         None, description="Columns of last-layer-grid, with commas between.", examples=["1,10,100"]
     )
@@ -219,6 +260,7 @@ class CompareOptions(PlotOptions):
     ids: str | None = Field(
         None,
         description=f"Up to {_MOST_COMPARED} ids with commas between; up to {_MOST_GROUPED} that are grouped.",
+        json_schema_extra={"pattern": rf"^{ID.pattern}(,{ID.pattern}){{0,{_MOST_GROUPED - 1}}}$"},
         examples=["0193b2a4f1c07d1e9a3c,0193b2a4f1c19b22c4d0"],
         validate_default=True,
     )

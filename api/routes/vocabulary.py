@@ -17,7 +17,7 @@ from ncmix.jobs.states import State
 router = APIRouter(prefix=models.ROOT, tags=["vocabulary"])
 
 
-@router.get("/vocabulary")
+@router.get("/vocabulary", summary="Get the vocabulary")
 def get_vocabulary(service: Service) -> models.Vocabulary:
     """Everything that a spec can say here, what every metric means, and which presets and plots there are."""
     return models.Vocabulary(
@@ -25,13 +25,13 @@ def get_vocabulary(service: Service) -> models.Vocabulary:
     )
 
 
-@router.get("/presets", responses=problems.responses(422))
+@router.get("/presets", summary="List presets", responses=problems.responses(422))
 def list_presets(at: Annotated[PresetScale, Query()]) -> models.Presets:
     """Published recipes and demonstrations, with every experiment they make at a scale."""
     return models.Presets(items=[vocabulary.PresetView.of(presets.load(name, at.scale)) for name in presets.names()])
 
 
-@router.get("/presets/{name}", responses=problems.responses(404, 422))
+@router.get("/presets/{name}", summary="Get a preset", responses=problems.responses(404, 422))
 def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.PresetView:
     """A published recipe or demonstration, with every experiment it makes at a scale."""
     return vocabulary.PresetView.of(presets.load(name, at.scale))
@@ -39,6 +39,7 @@ def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.Pre
 
 @router.post(
     "/presets/{name}",
+    summary="Submit a preset",
     status_code=201,
     response_model=models.SubmittedPreset,
     responses={
