@@ -43,8 +43,14 @@ test-compose: install  ## build the images, start the stack on the CPU, and brea
 	$(BIN)/pytest -q -m compose tests/compose
 
 .PHONY: fuzz
-fuzz: install  ## ten thousand broken pickles, pictures, YAML texts, checkpoints, specs and addresses: make fuzz CASES=10000
+fuzz: install  ## ten thousand broken pickles, pictures, YAML texts, checkpoints and bodies, and requests of all kinds: make fuzz CASES=10000
 	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.fuzz.contract --cases $(or $(CASES),10000)
+
+.PHONY: openapi
+openapi: install  ## renew docs/openapi.json, what the API says of itself
+	@mkdir -p build
+	$(BIN)/python -m api.snapshot > build/openapi.json && mv build/openapi.json docs/openapi.json
 
 .PHONY: bench-train
 bench-train: install  ## images/s of our step, our loop and a plain PyTorch loop

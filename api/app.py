@@ -20,7 +20,6 @@ from api.headers import Headers
 from api.meters import Latencies, Meters
 from api.routes import (
     assets,
-    docs,
     experiments,
     exports,
     features,
@@ -34,7 +33,7 @@ from api.routes import (
     sweeps,
     vocabulary,
 )
-from api.web import asking, comparing, experiment, figures, files, listing
+from api.web import asking, comparing, experiment, figures, files, listing, reference
 from api.web import sweeps as sweep_pages
 from api.web.rendering import failure
 from ncmix import __version__
@@ -56,7 +55,6 @@ _ROUTERS = (
     vocabulary.router,
     health.router,
     login.router,
-    docs.router,
     meters.router,
     assets.router,
     # The web page.
@@ -65,6 +63,7 @@ _ROUTERS = (
     comparing.router,
     asking.router,
     sweep_pages.router,
+    reference.router,
     figures.router,
     files.router,
 )

@@ -147,13 +147,14 @@ _EXAMPLES = {
 }
 
 
-def json_in_openapi(model: type[BaseModel], **more: Any) -> dict[str, Any]:
+def _json_in_openapi(model: type[BaseModel], **more: Any) -> dict[str, Any]:
     """What OpenAPI says of such a body: the endpoint itself sees only what was read from it."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, **more}}}}
 
 
-SPEC_IN_OPENAPI = json_in_openapi(Spec, examples=_EXAMPLES)
+SPEC_IN_OPENAPI = _json_in_openapi(Spec, examples=_EXAMPLES)
+EXTENSION_IN_OPENAPI = _json_in_openapi(Extension, example={"epochs": 500, "set": ["schedule=constant"]})
 
 _SWEEPS = {
     "grid": {
@@ -181,4 +182,4 @@ _SWEEPS = {
     },
 }
 
-SWEEP_IN_OPENAPI = json_in_openapi(Sweep, examples=_SWEEPS)
+SWEEP_IN_OPENAPI = _json_in_openapi(Sweep, examples=_SWEEPS)

@@ -59,6 +59,8 @@ _SECURITY_SCHEMES: dict[str, Described] = {
         "description": f"The same key, as /login leaves it in a browser. {_OPEN}",
     },
 }
+# What FastAPI says where nobody has said anything.
+_UNDESCRIBED = "Successful Response"
 _SAFE = frozenset({"get", "head"})
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}}
 _PROBLEM_HEADERS: dict[int, Described] = {
@@ -127,7 +129,7 @@ def _completed(described: Described) -> Described:
     summaries = {o["operationId"]: o["summary"] for _, o in operations(described)}
     components["links"] = {name: _link(name, summaries[name]) for name in (*_OF_EXPERIMENTS, *_OF_SWEEPS)}
     for method, operation in operations(described):
-        _complete(method, operation)
+        _complete(method, operation, components["schemas"])
     return described
 
 
@@ -137,7 +139,7 @@ def operations(described: Described) -> Iterator[tuple[str, Described]]:
         yield from path.items()
 
 
-def _complete(method: str, operation: Described) -> None:
+def _complete(method: str, operation: Described, schemas: Described) -> None:
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _never_null(parameter["schema"])
     need = NEEDED[operation["operationId"]]
@@ -150,12 +152,24 @@ def _complete(method: str, operation: Described) -> None:
     operation["responses"] = kept | {
         str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in sorted(statuses)
     }
+    for response in kept.values():
+        if response["description"] == _UNDESCRIBED:
+            response["description"] = _told(schemas, response)
     for media in kept.get("200", {}).get("content", {}).values():
         # FastAPI's word for a stream's schema, which OpenAPI 3.1 does not have; ours is under `schema`.
         media.pop("itemSchema", None)
     for status in kept.keys() & {"200", "201"}:
         if names := _LEADS_TO.get(operation["operationId"]):
             kept[status]["links"] = {name: {"$ref": f"#/components/links/{name}"} for name in names}
+
+
+def _told(schemas: Described, response: Described) -> str:
+    """What the model says of itself in its first sentence; where there is none nothing is sent."""
+    media = response.get("content", {}).get("application/json")
+    if media is None:
+        return "It is done."
+    said = schemas[media["schema"]["$ref"].rpartition("/")[2]]["description"]
+    return " ".join(said.split()).split(". ")[0].rstrip(".") + "."
 
 
 def _of_gate(method: str, *, guarded: bool) -> set[int]:

@@ -31,7 +31,12 @@ from ncmix.spec import MOST_EPOCHS, VOCABULARY
 ID = re.compile(r"[0-9a-f]{20}")
 # Whatever else stands there is 404 and not 422: the pattern is for who reads of it.
 IdInPath = Annotated[
-    str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"], json_schema_extra={"pattern": f"^{ID.pattern}$"})
+    str,
+    PathParameter(
+        description="Twenty hexadecimal digits.",
+        examples=["0193b2a4f1c07d1e9a3c"],
+        json_schema_extra={"pattern": f"^{ID.pattern}$"},
+    ),
 ]
 _MOST_COMPARED = 20
 _MOST_GROUPED = 200
@@ -71,7 +76,7 @@ def _known(axis: str) -> tuple[AfterValidator, FieldInfo]:
             raise ValueError(f"{value!r} is not known; allowed are {', '.join(allowed)}")
         return value
 
-    return AfterValidator(check), Field(json_schema_extra=in_schema)
+    return AfterValidator(check), Field(description=f"Only those with this {axis}.", json_schema_extra=in_schema)
 
 
 class Parameters(BaseModel):
@@ -102,7 +107,7 @@ Cursor = Annotated[
         json_schema_extra={"pattern": r"^[A-Za-z0-9_-]*$"},
     ),
 ]
-Limit = Annotated[int, Field(ge=1, le=200)]
+Limit = Annotated[int, Field(ge=1, le=200, description="How many a page has, at most.")]
 # What can be an id of a sweep.
 SweepWord = Annotated[str, Field(pattern=r"^[0-9a-f]{20}$", examples=["0193b2a4f1c07d1e9a3c"])]
 
@@ -110,17 +115,17 @@ SweepWord = Annotated[str, Field(pattern=r"^[0-9a-f]{20}$", examples=["0193b2a4f
 class Listing(Parameters):
     """Which experiments are listed, and in which order."""
 
-    state: State | None = None
+    state: State | None = Field(None, description="Only those in this state.")
     dataset: Annotated[str, *_known("dataset")] | None = None
     model: Annotated[str, *_known("model")] | None = None
     loss: Annotated[str, *_known("loss")] | None = None
     mix: Annotated[str, *_known("mix")] | None = None
-    tag: str | None = Field(None, pattern=r"^[A-Za-z0-9._:=-]{1,64}$")
+    tag: str | None = Field(None, pattern=r"^[A-Za-z0-9._:=-]{1,64}$", description="Only those with this tag.")
     sweep: SweepWord | None = Field(None, description="Only cells of this sweep.")
     id: str | None = Field(
         None, pattern=r"^[0-9a-f]{1,20}$", description="The beginning or the end of their ids.", examples=["9a3c"]
     )
-    order: Literal["newest", "oldest"] = "newest"
+    order: Literal["newest", "oldest"] = Field("newest", description="Which come first.")
     cursor: Cursor = None
     limit: Limit = 50
 
@@ -137,8 +142,10 @@ Epoch = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]
 class MetricFilter(Parameters):
     """Which metrics; several values of one parameter admit each of them."""
 
-    name: list[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]] = Field([], examples=[["nc1"]])
-    split: list[MetricSplit] = []
+    name: list[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]] = Field(
+        [], description="Only these; several are written one by one.", examples=[["nc1"]]
+    )
+    split: list[MetricSplit] = Field([], description="Only of these splits.")
 
 
 class FeatureChoice(Parameters):
@@ -163,7 +170,7 @@ class LogRange(Parameters):
     """Which bytes of a log."""
 
     offset: int = Field(0, ge=0, le=LARGEST_NUMBER, description="The header Next-Offset of the answer before.")
-    limit: int = Field(2**20, ge=1, le=2**24)
+    limit: int = Field(2**20, ge=1, le=2**24, description="How many bytes, at most.")
 
 
 def _place(text: str) -> str:
@@ -198,7 +205,7 @@ class EventRange(Parameters):
     """Which events."""
 
     after: int = Field(0, ge=0, le=LARGEST_NUMBER, description="`last_id` of the answer before.")
-    limit: int = Field(1000, ge=1, le=10_000)
+    limit: int = Field(1000, ge=1, le=10_000, description="How many, at most.")
 
 
 def words(text: str) -> list[str]:
@@ -221,7 +228,7 @@ class PlotOptions(Parameters):
         None, description="Of the three probed classes those whose mixtures are drawn.", examples=["0,1"]
     )
     split: Split | None = Field(None, description="Of which split, where a plot shows one.")
-    theme: Theme = "light"
+    theme: Theme = Field("light", description="Dark lines on light paper, or light ones on dark.")
     width: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
     height: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
     dpi: int = Field(160, ge=LOWEST_DPI, le=HIGHEST_DPI, description="Dots an inch of PNG.")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api import models, problems, written
-from api.bodies import SPEC_IN_OPENAPI, Extension, PostedExtension, PostedSpec, json_in_openapi
+from api.bodies import EXTENSION_IN_OPENAPI, SPEC_IN_OPENAPI, PostedExtension, PostedSpec
 from api.context import Context, Service
 from api.once import Once, OnlyOnce, Reply
 from api.pages import next_page
@@ -123,7 +123,7 @@ def retry_experiment(experiment_id: ExperimentId, service: Service, once: OnlyOn
     return _make(service, once, tasks, partial(lifecycle.retry, experiment_id=experiment_id))
 
 
-@router.post("/{id}/extend", summary="Extend an experiment", **_MAKING, openapi_extra=json_in_openapi(Extension))
+@router.post("/{id}/extend", summary="Extend an experiment", **_MAKING, openapi_extra=EXTENSION_IN_OPENAPI)
 def extend_experiment(
     experiment_id: ExperimentId, how: PostedExtension, service: Service, once: OnlyOnce, tasks: BackgroundTasks
 ) -> Response:

@@ -34,8 +34,13 @@ _FILE: dict[str, Any] = {
         **problems.responses(404, 416, 422, 503),
     },
 }
-SetName = Annotated[str, PathParameter(examples=["train"])]
-Format = Annotated[str, PathParameter(json_schema_extra={"enum": list(MEDIA_TYPES)})]
+SetName = Annotated[str, PathParameter(description="As GET …/features lists it.", examples=["train"])]
+Format = Annotated[
+    str,
+    PathParameter(
+        description="One array as npy; npz and Parquet hold several.", json_schema_extra={"enum": list(MEDIA_TYPES)}
+    ),
+]
 
 
 @router.get("", summary="List array sets", responses=problems.responses(404, 503))

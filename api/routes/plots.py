@@ -33,20 +33,32 @@ MEDIA_TYPES: dict[str, str] = {
 # A picture of more points than this shows no more than one of these, and takes seconds. Data are given whole.
 MOST_POINTS = 60_000
 
-PlotName = Annotated[str, PathParameter(json_schema_extra={"enum": list(PLOTS)})]
-PlotFormat = Annotated[str, PathParameter(json_schema_extra={"enum": list(FORMATS)})]
+PlotName = Annotated[
+    str, PathParameter(description="GET …/plots says what each shows.", json_schema_extra={"enum": list(PLOTS)})
+]
+PlotFormat = Annotated[
+    str,
+    PathParameter(
+        description="A picture; html, in which it can be explored; or what is drawn as json and csv.",
+        json_schema_extra={"enum": list(FORMATS)},
+    ),
+]
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "html": {"type": "string"},
     "csv": {"type": "string"},
     "json": {"$ref": "#/components/schemas/PlotData"},
 }
+_EXAMPLES = {"csv": {"example": "panel,group,style,x,y,std,runs\nnc1,digits mlp,train,1,4.1,,1\n"}}
 _BINARY = {"type": "string", "format": "binary"}
 
 _PICTURE = {
     200: {
         "description": "The picture; as html a page in which it can be explored, as json and csv the numbers drawn.",
-        "content": {media: {"schema": _SCHEMAS.get(kind, _BINARY)} for kind, media in MEDIA_TYPES.items()},
+        "content": {
+            media: {"schema": _SCHEMAS.get(kind, _BINARY), **_EXAMPLES.get(kind, {})}
+            for kind, media in MEDIA_TYPES.items()
+        },
         "headers": {
             "ETag": {"description": "Changes when the picture would", "required": True, "schema": {"type": "string"}}
         },

@@ -3,6 +3,7 @@
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, BackgroundTasks, Query, Response
+from fastapi import Path as PathParameter
 from sqlalchemy.orm import Session
 
 from api import models, problems
@@ -15,6 +16,10 @@ from ncmix.jobs.queue import queue_of
 from ncmix.jobs.states import State
 
 router = APIRouter(prefix=models.ROOT, tags=["vocabulary"])
+
+PresetName = Annotated[
+    str, PathParameter(description="As GET /presets lists it.", json_schema_extra={"enum": list(presets.names())})
+]
 
 
 @router.get("/vocabulary", summary="Get the vocabulary")
@@ -32,7 +37,7 @@ def list_presets(at: Annotated[PresetScale, Query()]) -> models.Presets:
 
 
 @router.get("/presets/{name}", summary="Get a preset", responses=problems.responses(404, 422))
-def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.PresetView:
+def get_preset(name: PresetName, at: Annotated[PresetScale, Query()]) -> vocabulary.PresetView:
     """A published recipe or demonstration, with every experiment it makes at a scale."""
     return vocabulary.PresetView.of(presets.load(name, at.scale))
 
@@ -48,7 +53,7 @@ def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.Pre
     },
 )
 def submit_preset(
-    name: str, how: Annotated[SubmitPreset, Query()], service: Service, once: OnlyOnce, tasks: BackgroundTasks
+    name: PresetName, how: Annotated[SubmitPreset, Query()], service: Service, once: OnlyOnce, tasks: BackgroundTasks
 ) -> Response:
     """Queue every experiment of a preset, all or none; those there are already are given as they stand."""
     specs = presets.load(name, how.scale).specs

@@ -55,8 +55,10 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 def _counted(value: Any) -> Any:
     """A number of seeds as these seeds."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if isinstance(value, list | tuple):
         return value
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{value!r:.80} is neither a number of seeds nor a list of them")
     if not 1 <= value <= MOST_CELLS:
         raise ValueError(f"{value} seeds are asked for; allowed are 1 to {MOST_CELLS}")
     return list(range(value))

@@ -17,10 +17,11 @@ _ROOT = _HERE.parent.parent
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it: whether nothing failed, how many requests were made up, the report, and how long it took."""
+    """What came of it: requests that were made up, of how many kinds those are whose answer is not as described."""
 
     passed: bool
     cases: int
+    failures: int
     report: str
     seconds: float
 
@@ -28,7 +29,7 @@ class Outcome:
 def check(offered: Service, folder: Path, examples: int, *, brief: bool = False) -> Outcome:
     """Hold the service to its description with at most so many examples of each operation, and of sequences of them.
 
-    Beside these the edges of every parameter and field are tried, valid ones and invalid; `brief` leaves out the spec's.
+    Beside these the edges of every parameter and field are tried, valid and invalid; `brief` leaves out the spec's.
     """
     # From a file: to who has no key the service does not show it.
     described = folder / "openapi.json"
@@ -50,9 +51,13 @@ def check(offered: Service, folder: Path, examples: int, *, brief: bool = False)
         errors="replace",
         check=False,
     )
-    found = re.search(r"(\d+) generated", ended.stdout)
-    cases = int(found[1]) if found else 0
-    return Outcome(ended.returncode == 0, cases, _brief(ended.stdout), time.monotonic() - began)
+    cases, failures = _number(r"(\d+) generated", ended.stdout), _number(r"(\d+) unique failures?", ended.stdout)
+    return Outcome(ended.returncode == 0, cases, failures, _brief(ended.stdout), time.monotonic() - began)
+
+
+def _number(pattern: str, report: str) -> int:
+    found = re.search(pattern, report)
+    return int(found[1]) if found else 0
 
 
 def _brief(report: str) -> str:
