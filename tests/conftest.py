@@ -34,10 +34,12 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line for each thing that this machine lacks."""
+    """One line for each thing that this machine lacks, and for the tests that were not asked for."""
     whys = {report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())}
     for why in sorted(why for why in whys if why.startswith(_LEFT_OUT)):
         terminalreporter.write_line(why, yellow=True)
+    if "not long" in terminalreporter.config.option.markexpr:
+        terminalreporter.write_line("left out: the tests marked long, which make test-long runs", yellow=True)
 
 
 def started(name: str, make: Callable[[], Server]) -> Server:

@@ -179,6 +179,14 @@ def test_several_are_steered_at_once_and_one_that_cannot_be_leaves_the_others(ap
     assert "no experiment" in ncmix(api, "show", ids[0], status=3)
 
 
+def test_one_that_has_succeeded_is_extended(api: Api, done: str, tmp_path: Path):
+    longer = json.loads(ncmix(api, "extend", done[-8:], "--epochs", 5, "--set", "schedule=constant", "--json"))
+    assert (longer["parent"], longer["epochs"], longer["spec"]["schedule"]["kind"]) == (done, 5, "constant")
+    assert "does not go past the run it extends" in ncmix(api, "extend", done, "--epochs", 3, status=3)
+    assert "is no folder, and no id" in ncmix(api, "extend", "runs/first", "--epochs", 5, status=2)
+    assert "stays there" in ncmix(api, "extend", done, "--epochs", 5, "--out", tmp_path, status=2)
+
+
 def test_several_go_into_a_folder_and_come_back(api: Api, client: Client, done: str, tmp_path: Path):
     other = client.submit(toy(seed=209)).wait(timeout=PATIENCE).id
     written = json.loads(ncmix(api, "export", done, other, "-o", tmp_path, "--json"))["items"]
