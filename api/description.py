@@ -140,27 +140,32 @@ def operations(described: Described) -> Iterator[tuple[str, Described]]:
 
 
 def _complete(method: str, operation: Described, schemas: Described) -> None:
-    for parameter in operation.get("parameters", ()):
-        parameter["schema"] = _never_null(parameter["schema"])
     need = NEEDED[operation["operationId"]]
     operation["security"] = [{scheme: [need]} for scheme in _SECURITY_SCHEMES] if need else []
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _never_null(parameter["schema"])
     answered: Described = operation["responses"]
-    # Only our own: FastAPI's form of a 422 is never sent.
-    own = {int(status) for status, response in answered.items() if problems.MEDIA_TYPE in response.get("content", ())}
-    statuses = own | _of_gate(method, guarded=need is not None)
+    refused = _refused(answered) | _of_gate(method, guarded=need is not None)
     kept = {status: response for status, response in answered.items() if status < "400"}
-    operation["responses"] = kept | {
-        str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in sorted(statuses)
-    }
-    for response in kept.values():
-        if response["description"] == _UNDESCRIBED:
-            response["description"] = _told(schemas, response)
-    for media in kept.get("200", {}).get("content", {}).values():
+    for status, response in kept.items():
+        _complete_answer(status, response, _LEADS_TO.get(operation["operationId"], ()), schemas)
+    shared = {str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in sorted(refused)}
+    operation["responses"] = kept | shared
+
+
+def _complete_answer(status: str, response: Described, leads_to: tuple[str, ...], schemas: Described) -> None:
+    if response["description"] == _UNDESCRIBED:
+        response["description"] = _told(schemas, response)
+    for media in response.get("content", {}).values():
         # FastAPI's word for a stream's schema, which OpenAPI 3.1 does not have; ours is under `schema`.
         media.pop("itemSchema", None)
-    for status in kept.keys() & {"200", "201"}:
-        if names := _LEADS_TO.get(operation["operationId"]):
-            kept[status]["links"] = {name: {"$ref": f"#/components/links/{name}"} for name in names}
+    if leads_to and status in ("200", "201"):
+        response["links"] = {name: {"$ref": f"#/components/links/{name}"} for name in leads_to}
+
+
+def _refused(answered: Described) -> set[int]:
+    """The statuses of problems of the endpoint's own; FastAPI's form of a 422 is never sent."""
+    return {int(status) for status, response in answered.items() if problems.MEDIA_TYPE in response.get("content", ())}
 
 
 def _told(schemas: Described, response: Described) -> str:

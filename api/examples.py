@@ -24,7 +24,7 @@ def answers() -> Iterator[BaseModel]:
     yield from (experiment, models.Experiments(items=[experiment], next_cursor=None))
     yield models.SubmittedPreset(items=[experiment])
     yield _read_spec(experiment)
-    yield from _results(experiment)
+    yield from _results()
     yield from (_feature_sets(), _plots(), _plot_data())
     yield from _sweeps()
     yield from _vocabulary()
@@ -72,7 +72,7 @@ def _read_spec(experiment: models.Experiment) -> ReadSpec:
     )
 
 
-def _results(experiment: models.Experiment) -> Iterator[BaseModel]:
+def _results() -> Iterator[BaseModel]:
     values = [
         models.MetricValue(epoch=12, split="train", name="nc1", value=1.93, note=""),
         models.MetricValue(epoch=12, split="train", name="nc3_uniform", value=None, note="the classifier is zero"),

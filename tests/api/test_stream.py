@@ -222,5 +222,7 @@ def test_what_cannot_be_followed_is_said_before_anything_is_sent(client: TestCli
     assert answer.json()["errors"][0]["part"] == "header"
     assert "'yesterday' is no place in a stream" in answer.json()["errors"][0]["detail"]
     assert client.get(f"{HERE}/{experiment}/stream?after=1.2").json()["errors"][0]["pointer"] == "/after"
+    both = client.get(f"{HERE}/{experiment}/stream?after=1.2", headers={"Last-Event-ID": "1.0.0"})
+    assert [error["pointer"] for error in both.json()["errors"]] == ["/after"]
     with pytest.raises(FollowError):
         Cursor.parse("1.2.-3")
