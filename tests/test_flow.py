@@ -126,6 +126,7 @@ def test_from_request_to_picture_on_the_embedded_default(tmp_path: Path) -> None
         assert str(home / "data") in ended.reason.message
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
     home = tmp_path / "home"
