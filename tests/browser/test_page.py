@@ -196,7 +196,9 @@ def test_what_is_copied_is_what_is_shown(page: Page, site: Site):
     assert f"Client('{site.url}')" in copied
 
 
-@pytest.mark.parametrize("name", ["list", "experiment", "failed", "compare", "new", "presets", "sweeps", "sweep"])
+@pytest.mark.parametrize(
+    "name", ["list", "experiment", "failed", "compare", "new", "presets", "sweeps", "sweep", "reference"]
+)
 def test_no_page_keeps_anybody_out(page: Page, site: Site, name: str):
     address = {
         "list": "/",
@@ -207,6 +209,7 @@ def test_no_page_keeps_anybody_out(page: Page, site: Site, name: str):
         "presets": "/presets",
         "sweeps": "/sweeps",
         "sweep": f"/sweeps/{site.sweep}",
+        "reference": "/docs#submit_experiment",
     }[name]
     page.goto(address)
     for theme in ("light", "dark"):
@@ -216,6 +219,15 @@ def test_no_page_keeps_anybody_out(page: Page, site: Site, name: str):
         assert not found.response["violations"], found.generate_report()
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_reference_opens_what_a_link_leads_to(page: Page):
+    page.goto("/docs#submit_experiment")
+    asked = page.locator("#submit_experiment")
+    expect(asked.get_by_text("curl -X POST")).to_be_visible()
+    expect(page.locator("#list_experiments")).to_be_hidden()
+    asked.get_by_role("link", name="Spec").click()
+    expect(page.locator("#Spec").get_by_role("row", name="batch_size")).to_be_visible()
 
 
 def test_without_javascript_there_are_pictures(page: Page, site: Site):
