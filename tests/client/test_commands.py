@@ -105,7 +105,8 @@ def test_watch_is_zero_only_if_all_have_succeeded(api: Api, client: Client, done
 def test_watch_survives_a_restart_and_an_interrupt_leaves_the_experiment_alone(api: Api, client: Client):
     running = client.submit(toy(seed=203, name="epoch=0.1", epochs=10_000))
     wait_for(lambda: running.refresh().epoch, "A start", PATIENCE)
-    command = [*NCMIX, "watch", running.id, "--json"]
+    # A shell lets what it starts in the background ignore SIGINT; this one must hear it.
+    command = ["env", "--default-signal=INT", *NCMIX, "watch", running.id, "--json"]
     watch, interrupted = (
         subprocess.Popen(command, env=environment(api), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for _ in range(2)
