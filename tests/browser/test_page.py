@@ -92,16 +92,17 @@ def test_where_the_stream_is_refused_the_page_asks_again(context: BrowserContext
     until(page, POINTS, "curves", more_than=29)
 
 
-def test_what_has_succeeded_is_trained_on(page: Page, site: Site):
-    made = submitted(site, epochs=2)
-    page.goto(f"/experiments/{made}")
+def test_what_has_succeeded_is_asked_to_be_trained_on(page: Page, site: Site):
+    page.goto(f"/experiments/{site.mixed}")
     page.locator("summary", has_text="Extend").click()
-    page.get_by_label("Epochs in all").fill("3")
-    page.get_by_label("Changes").fill("schedule=constant measure.epochs=last")
+    page.get_by_label("Epochs in all").fill("4")
+    page.get_by_label("Changes").fill("schedule=constant name=longer")
     page.get_by_role("button", name="Train on").click()
-    page.wait_for_url(lambda address: "/experiments/" in address and made not in address)
-    expect(page.get_by_role("link", name=made)).to_be_visible()
-    expect(page.locator("#announced")).to_have_text("succeeded, epoch 3 of 3. All epochs are done: 3.")
+    page.wait_for_url(lambda address: "/experiments/" in address and site.mixed not in address)
+    expect(page.get_by_role("heading", level=1)).to_have_text("longer")
+    expect(page.get_by_role("link", name=site.mixed)).to_be_visible()
+    expect(page.locator("#state")).to_contain_text("/ 4")
+    httpx2.post(f"{site.url}/api/v1/experiments/{page.url.rpartition('/')[2]}/cancel")  # Unless that comes too late.
 
 
 def test_a_preset_is_run(page: Page, site: Site):
