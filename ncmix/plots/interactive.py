@@ -64,12 +64,12 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
     run_colours = theme.run_colours(colours, name, len(picture.groups))
     data: list[Json] = []
     frame = _frame(picture, size, colours)
-    square = picture.layout in ("map", "plane", "grid")
+    square = picture.of_maps or picture.of_planes
     for number, (panel, place) in enumerate(zip(picture.panels, _places(picture, frame["height"]), strict=True), 1):
         suffix = "" if number == 1 else str(number)
         frame[f"xaxis{suffix}"] = _axis(panel.x, place[0], f"y{suffix}", colours) | _fixed(panel, panel.x)
         frame[f"yaxis{suffix}"] = _axis(panel.y, place[1], f"x{suffix}", colours) | _fixed(panel, panel.y, up=True)
-        if picture.layout in ("plane", "grid"):
+        if picture.of_planes:
             frame[f"xaxis{suffix}"]["showgrid"] = frame[f"yaxis{suffix}"]["showgrid"] = False
         if square:
             frame[f"yaxis{suffix}"] |= {"scaleanchor": f"x{suffix}", "constrain": "domain"}
@@ -93,7 +93,7 @@ def _frame(picture: Picture, size: Size, colours: theme.Palette) -> Json:
         "font": {"color": colours.ink, "size": 12},
         "title": {"text": _title(picture), "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container",
                   "pad": {"t": 28}},
-        "showlegend": picture.layout != "map",
+        "showlegend": not picture.of_maps,
         # At the foot: how many lines it takes depends on the window, and there it is in nobody's way.
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yanchor": "bottom", "yref": "container",
                    "font": {"size": 11}},
@@ -105,8 +105,8 @@ def _frame(picture: Picture, size: Size, colours: theme.Palette) -> Json:
 
 def _legend_height(picture: Picture) -> int:
     """Pixels of the legend in a window of a thousand, reckoned from its entries."""
-    if picture.layout in ("map", "plane", "grid"):
-        return LEGEND_LINE if picture.layout != "map" else 0
+    if picture.of_maps or picture.of_planes:
+        return LEGEND_LINE if picture.of_planes else 0
     entries = {(line.group, line.style) for panel in picture.panels for line in panel.lines}
     longest = max((len(name) for name in picture.groups), default=0) + 20
     return LEGEND_LINE * math.ceil(len(entries) / max(1, 1000 // (40 + 6 * longest)))
@@ -173,7 +173,7 @@ def _fixed(panel: Panel, axis: Axis, *, up: bool = False) -> Json:
 
 def _head(panel: Panel, picture: Picture, place: tuple[list[float], list[float]], colours: theme.Palette) -> Json:
     name = panel.name
-    if picture.layout == "map" and len(picture.groups) > 1:
+    if picture.of_maps and len(picture.groups) > 1:
         group = next(mark.group for mark in panel.marks)
         name = f"{picture.groups[group or 0]}: {panel.name}"
     lines = [f"<b>{_text(name)}</b>"] if name else []
