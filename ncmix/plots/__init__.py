@@ -70,8 +70,8 @@ _PLAIN = Options()
 def nc(runs: Runs, options: Options = _PLAIN) -> Picture:
     """Every neural-collapse metric, NC0 to NC4, over the epochs; train solid, test dashed.
 
-    One colour a run. Metrics that fall over decades have a logarithmic axis; undefined values are missing. Where classes
-    are unequal the minority's collapse follows.
+    One colour a run. Metrics that fall over decades have a logarithmic axis; undefined values are missing. Of unequal
+    classes the minority's collapse follows.
 
     Raises:
         PlotError: none of the runs has such a metric. So it is with every plot: what is not there is a sentence.

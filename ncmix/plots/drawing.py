@@ -37,9 +37,9 @@ def _board(picture: Picture, name: Theme, colours: theme.Palette, size: Size) ->
         axes = figure.add_axes(place)
         _axes(axes, panel, picture, board, number, colours)
         _marks(axes, panel, picture, run_colours, colours)
-        heads = _words(panel, picture, names)
-        fits = int(board.layout.wide / _NAME), int(board.room(number) / _MEANING)
-        theme.head(axes, *(shortened(text, most) for text, most in zip(heads, fits, strict=True)), colours)
+        head, meaning = _words(panel, picture, names)
+        fits, room = int(board.layout.wide / _NAME), int(board.room(number) / _MEANING)
+        theme.head(axes, shortened(head, fits), shortened(meaning, room), colours)
     if picture.of_maps:
         heat.key(figure, picture, board, colours)
     return figure
@@ -73,7 +73,7 @@ def _marks(axes: Axes, panel: Panel, picture: Picture, run_colours: Sequence[str
 
 
 def _words(panel: Panel, picture: Picture, names: Sequence[str]) -> tuple[str, str]:
-    """What stands over a panel. Several heat maps have no legend: each is headed by its group, and small ones briefly."""
+    """What stands over a panel. Several heat maps have no legend: each is headed by its group, small ones briefly."""
     if not picture.of_maps or len(names) == 1:
         return panel.name, panel.meaning
     group = next(mark.group for mark in panel.marks if isinstance(mark, HeatMap))

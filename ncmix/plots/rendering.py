@@ -18,8 +18,14 @@ from ncmix.plots.options import Image
 # interpreter anyway: one figure at a time costs nothing.
 _DRAWING = Lock()
 
-# Without these every SVG has new random ids; Type 42 fonts are what publishers accept.
-_SETTINGS: dict[Any, Any] = {"svg.hashsalt": "ncmix", "svg.fonttype": "path", "pdf.fonttype": 42}
+# Without a salt every SVG has new random ids; Type 42 fonts are what publishers accept. Letters that are not pulled to
+# the pixels stand more evenly, at 80 dots an inch too, and are drawn in less time.
+_SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "ncmix",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "text.hinting": "no_hinting",
+}
 
 # No dates and no versions: they would make each file differ from the last.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -60,7 +66,7 @@ def _png(figure: Figure, dpi: int) -> bytes:
         (
             _chunk(b"IHDR", struct.pack(">2I5B", wide, high, _EIGHT_BITS, _RGB, 0, 0, 0)),
             _chunk(b"pHYs", struct.pack(">2IB", density, density, _METRES)),
-            _chunk(b"IDAT", zlib.compress(lines, 1)),
+            _chunk(b"IDAT", zlib.compress(lines.data, 1)),
             _chunk(b"IEND", b""),
         )
     )
