@@ -119,7 +119,6 @@ def _legend_of_groups(
     legend = _legend(figure, handles, shown, board.legend_columns, colours)
     legend.set_loc("upper left")
     legend.set_bbox_to_anchor((board.layout.left / board.width, 1 - down / board.height))
-    theme.plain(*legend.get_texts())
 
 
 def _legend_of_styles(figure: Figure, picture: Picture, board: Board, down: float, colours: theme.Palette) -> None:

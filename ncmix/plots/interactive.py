@@ -1,12 +1,12 @@
 """A picture as a Plotly figure: the JSON that plotly.js draws, and a page that holds it."""
 
 import html
-import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pydantic_core
 from matplotlib.colors import to_hex
 
 from ncmix.plots import heat, plane, theme
@@ -47,7 +47,7 @@ def page(picture: Picture, name: Theme, size: Size, library: str) -> bytes:
     """A page of HTML; `library` is the element that brings plotly.js, by its address or whole."""
     colours = theme.palette(name)
     # "<" can end a script, even inside JSON.
-    made = json.dumps(figure(picture, name, size), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    made = pydantic_core.to_json(figure(picture, name, size)).decode()
     return _PAGE.format(
         title=html.escape(f"{picture.title}: {', '.join(picture.groups)}"),
         theme=name,

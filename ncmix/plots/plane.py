@@ -142,7 +142,6 @@ def _names(axes: Axes, at_32: NDArray[np.float64], names: Sequence[str], colours
     for (x, y), name in zip(at_32, names, strict=True):
         text = axes.text(x, y, name, ha="center", va="center", color=colours.ink, fontsize=theme.PANEL, zorder=5)
         text.set_fontweight("bold")
-        theme.plain(text)
 
 
 def _placed(

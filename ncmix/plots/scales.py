@@ -42,7 +42,6 @@ def _ticks(drawn: Drawn, axis: Axis) -> None:
     if axis.ticks:
         names = [shortened(name, LONGEST_TICK) for _, name in axis.ticks]
         drawn.set_ticks([at for at, _ in axis.ticks], labels=names)
-        theme.plain(*(tick.label1 for tick in drawn.get_major_ticks()))
     elif axis.log:
         _logarithmic(drawn, axis)
     else:

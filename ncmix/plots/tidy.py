@@ -1,13 +1,13 @@
 """A picture as the numbers drawn in it: one row a point or cell, with what is needed to read them."""
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
 import numpy as np
+import pydantic_core
 
 from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Mark, Panel, Picture
 
@@ -24,7 +24,7 @@ def to_csv(picture: Picture) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     data = columns(picture)
     writer.writerow(data)
-    writer.writerows(zip(*(["" if v is None else v for v in column] for column in data.values()), strict=True))
+    writer.writerows(zip(*data.values(), strict=True))  # None is written as nothing
     return text.getvalue().encode()
 
 
@@ -39,7 +39,7 @@ def to_json(picture: Picture) -> bytes:
         "styles": {style: STYLES[style].meaning for style in picture.key},
         "data": columns(picture),
     }
-    return json.dumps(held, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return pydantic_core.to_json(held)
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
