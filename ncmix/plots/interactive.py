@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from ncmix.plots import heat, plane, theme
 from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Panel, Picture, Style
+from ncmix.plots.tidy import plain
 
 Json = dict[str, Any]
 
@@ -201,7 +202,9 @@ def _line(line: Line, picture: Picture, run_colours: Sequence[str], colours: the
     colour = colours.muted if line.group is None else run_colours[line.group]
     group = "" if line.group is None else picture.groups[line.group]
     name = _text(" · ".join(filter(None, (group, style.meaning))))
-    if line.std is not None:
+    # A band as wide as a point is none: it is a bar.
+    bar = {} if line.std is None or len(line.x) > 1 else {"error_y": {"array": plain(line.std), "thickness": 2}}
+    if line.std is not None and not bar:
         yield _band(line, line.std, colour, name)
     few = bool(style.marker) and len(line.x) <= 16
     yield {
@@ -209,16 +212,16 @@ def _line(line: Line, picture: Picture, run_colours: Sequence[str], colours: the
         "mode": "lines+markers" if few else "lines",
         "name": name,
         "legendgroup": name,
-        "x": _plain(line.x),
-        "y": _plain(line.y),
+        "x": plain(line.x),
+        "y": plain(line.y),
         "line": {"color": colour, "width": 1.3 * style.width, "dash": _dash(style)},
         "marker": {"color": colour, "size": 5, "symbol": "circle-open" if style.hollow else "circle"},
-    }
+    } | bar
 
 
 def _band(line: Line, std: np.ndarray, colour: str, name: str) -> Json:
     """A closed outline around mean ± std, filled."""
-    x, low, high = _plain(line.x), _plain(line.y - std), _plain(line.y + std)
+    x, low, high = plain(line.x), plain(line.y - std), plain(line.y + std)
     return {
         "type": "scatter", "mode": "lines", "x": x + x[::-1], "y": high + low[::-1], "fill": "toself",
         "fillcolor": f"{colour}2e", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name,
@@ -235,7 +238,7 @@ def _heat(mark: HeatMap, colours: theme.Palette) -> Json:
     scale = heat.colourmap(mark, colours)
     return {
         "type": "heatmap",
-        "z": [_plain(row) for row in mark.values],
+        "z": [plain(row) for row in mark.values],
         "zmin": mark.low,
         "zmax": mark.high,
         "colorscale": [[at, to_hex(scale(at))] for at in (0.0, 0.5, 1.0)],
@@ -252,7 +255,7 @@ def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Jso
         some_P = (probe.first == probe.second) == same
         yield {
             "type": "scattergl", "mode": "markers", "name": name, "legendgroup": name,
-            "x": _plain(probe.points[some_P, 0]), "y": _plain(probe.points[some_P, 1]),
+            "x": plain(probe.points[some_P, 0]), "y": plain(probe.points[some_P, 1]),
             "marker": {"size": 4 if large else 2.5, "color": [to_hex(rgb) for rgb in rgb_P3[some_P]]},
             "customdata": [f"λ = {lam:.2f}, {a} with {b}" for lam, a, b in
                            zip(probe.lam[some_P], probe.first[some_P], probe.second[some_P], strict=True)],
@@ -265,7 +268,7 @@ def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Jso
     names[1::3] = [f"<b>{_text(name)}</b>" for name in probe.class_names]
     yield {
         "type": "scatter", "mode": "lines+markers+text", "name": "classifier row", "legendgroup": "classifier",
-        "x": _plain(spokes[:, 0]), "y": _plain(spokes[:, 1]), "text": names, "textposition": "top center",
+        "x": plain(spokes[:, 0]), "y": plain(spokes[:, 1]), "text": names, "textposition": "top center",
         "textfont": {"size": 14 if large else 9}, "line": {"color": colours.ink, "width": 1.5},
         "marker": {"size": [0, 10 if large else 5, 0] * len(tips), "symbol": "diamond", "color": colours.ink,
                    "opacity": 1, "line": {"color": colours.paper, "width": 1}},
@@ -273,13 +276,13 @@ def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Jso
     if fit := probe.theory:
         yield {
             "type": "scatter", "mode": "markers", "name": "theory, best fit", "legendgroup": "theory",
-            "x": _plain(fit.same[:, 0]), "y": _plain(fit.same[:, 1]), "showlegend": False,
+            "x": plain(fit.same[:, 0]), "y": plain(fit.same[:, 1]), "showlegend": False,
             "marker": {"size": 12, "symbol": "circle-open", "color": colours.theory, "line": {"width": 2}},
         }  # fmt: skip
         for path in fit.different:
             yield {
                 "type": "scatter", "mode": "lines", "name": "theory, best fit", "legendgroup": "theory",
-                "x": _plain(path[:, 0]), "y": _plain(path[:, 1]), "line": {"color": colours.theory, "width": 2},
+                "x": plain(path[:, 0]), "y": plain(path[:, 1]), "line": {"color": colours.theory, "width": 2},
             }  # fmt: skip
 
 
@@ -291,8 +294,3 @@ def _name_once(data: list[Json]) -> None:
         if group is not None and trace.get("showlegend", True):
             trace["showlegend"] = group not in seen
             seen.add(group)
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    listed: list[float] = np.asarray(values, np.float64).tolist()
-    return [v if math.isfinite(v) else None for v in listed]

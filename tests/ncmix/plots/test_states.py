@@ -181,6 +181,14 @@ def test_reliability_of_logits_that_are_no_probabilities_is_refused_with_the_los
         plots.reliability(Run("a", {"loss": {"kind": "mse"}}, (), summaries={1: bare}))
 
 
+def test_reliability_leaves_out_who_has_no_probabilities_and_says_so(run):
+    bare = Run("a", {"loss": {"kind": "mse"}}, (), summaries={40: replace(synthetic.summary(1.0), bins=None)})
+    picture = plots.reliability([bare, run])
+    assert picture.groups == ("a", "mixup")
+    assert [line.group for line in picture.panels[0].lines] == [None, 1]
+    assert picture.note == "1 of 2 left out, whose logits give no probability"
+
+
 def test_channel_draws_logits_and_amplification_with_theory_and_what_to_compare(run):
     logits, ahead = plots.channel(run).panels
     guide, measured, theory = logits.lines
