@@ -7,9 +7,8 @@ that was not cancelled, goes on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVarTuple
 
-from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
@@ -22,8 +21,6 @@ from ncmix.jobs.settings import Settings
 from ncmix.jobs.tables import Experiment, Sweep, SweepCell
 from ncmix.spec import Cell, Expansion, expand, parse_sweep
 from ncmix.spec import Sweep as Definition
-
-Columns = TypeVarTuple("Columns")
 
 
 class UnknownSweepError(NcmixError, LookupError):
@@ -117,36 +114,27 @@ def listing(session: Session, limit: int = 50, cursor: str | None = None) -> Pag
     return Page(items, cursors.write(items[-1].created, items[-1].id) if len(found) > limit else None)
 
 
-def succeeded(session: Session, sweep_id: str) -> list[Experiment]:
-    """The experiments of a sweep that have succeeded, in the order of its cells.
-
-    Raises:
-        UnknownSweepError: there is none of this id.
-    """
-    _require(session, sweep_id)
-    return list(session.scalars(_done(select(Experiment), sweep_id)))
-
-
 def versions(session: Session, sweep_id: str) -> list[tuple[str, int]]:
-    """The ids and revisions of `succeeded`, without the rest of their rows.
+    """The ids and revisions of what has succeeded of a sweep, in the order of its cells.
 
     Raises:
         UnknownSweepError: there is none of this id.
     """
     _require(session, sweep_id)
-    found = session.execute(_done(select(Experiment.id, Experiment.revision), sweep_id))
-    return [(experiment_id, revision) for experiment_id, revision in found]
+    query = (
+        select(Experiment.id, Experiment.revision)
+        .join(SweepCell, SweepCell.experiment_id == Experiment.id)
+        .where(SweepCell.sweep_id == sweep_id, Experiment.state == "succeeded")
+        .order_by(SweepCell.number)
+    )
+    # Straight from the driver: of a thousand rows SQLAlchemy would make more work than the database has with them.
+    rows = session.connection().execute(query).cursor
+    return [(experiment_id, revision) for experiment_id, revision in rows.fetchall()] if rows else []
 
 
 def _require(session: Session, sweep_id: str) -> None:
     if session.scalar(select(Sweep.id).where(Sweep.id == sweep_id)) is None:
         raise UnknownSweepError(sweep_id)
-
-
-def _done(query: Select[*Columns], sweep_id: str) -> Select[*Columns]:
-    """What has succeeded of a sweep, in the order of its cells."""
-    here = query.join(SweepCell, SweepCell.experiment_id == Experiment.id)
-    return here.where(SweepCell.sweep_id == sweep_id, Experiment.state == "succeeded").order_by(SweepCell.number)
 
 
 def cancel(session: Session, sweep_id: str) -> list[Experiment]:
