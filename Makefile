@@ -35,8 +35,12 @@ check: install  ## format, lint, types, import contracts, Dockerfile, bandit
 	$(BIN)/bandit -q -r -c pyproject.toml ncmix api worker
 
 .PHONY: test
-test: install  ## every test; starts the servers it needs from this machine's binaries
+test: install  ## every test but the long ones; starts the servers it needs from this machine's binaries
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: test-long
+test-long: install  ## the long tests: what is killed, frozen, filled or lost loses nothing
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "long and not compose"
 
 .PHONY: test-compose
 test-compose: install  ## build the images, start the stack on the CPU, and break it; needs a Docker engine

@@ -19,6 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # NCMIX_TEST_REQUIRE=redis,postgres turns a missing server into a failure.
 _REQUIRED = {word.strip() for word in os.environ.get("NCMIX_TEST_REQUIRE", "").split(",") if word.strip()}
+# Where tests start whole services.
+_SLOW = ("tests/faults", "tests/worker", "tests/test_flow", "tests/client", "tests/browser")
 _LEFT_OUT = "left out: every test with"
 
 
@@ -28,16 +30,23 @@ def pytest_configure() -> None:
         del os.environ[name]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: then no process is left alone with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_SLOW))
+
+
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: tests of whole paths mostly wait."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes more than there are cores: tests of whole paths mostly wait."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line for each thing that this machine lacks."""
+    """One line for each thing that this machine lacks, and for the tests that were not asked for."""
     whys = {report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())}
     for why in sorted(why for why in whys if why.startswith(_LEFT_OUT)):
         terminalreporter.write_line(why, yellow=True)
+    if "not long" in terminalreporter.config.option.markexpr:
+        terminalreporter.write_line("left out: the tests marked long, which make test-long runs", yellow=True)
 
 
 def started(name: str, make: Callable[[], Server]) -> Server:

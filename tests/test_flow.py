@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +124,28 @@ def test_from_request_to_picture_on_the_embedded_default(tmp_path: Path) -> None
         assert ended.reason is not None
         assert (ended.state, ended.reason.code) == ("failed", "data_missing")
         assert str(home / "data") in ended.reason.message
+
+
+@pytest.mark.timeout(300)
+def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with serve(home) as url, Client(url) as client:
+        for part in ("worker", "api"):
+            (first, *_) = processes_of(home, part)
+            os.kill(first, signal.SIGKILL)
+            wait_for(
+                lambda first=first, part=part: set(processes_of(home, part)) - {first}, f"Another {part}", PATIENCE
+            )
+        assert client.submit(SPEC).wait(timeout=PATIENCE).succeeded
+
+
+def processes_of(home: Path, module: str) -> list[int]:
+    """The processes `python -m module` of this service, oldest first."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            ours = f"NCMIX_HOME={home}".encode() in (folder / "environ").read_bytes().split(b"\0")
+            if ours and words[1:3] == [b"-m", module.encode()]:
+                found.append(int(folder.name))
+    return sorted(found, key=lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]))

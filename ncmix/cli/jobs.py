@@ -5,6 +5,8 @@ import sys
 
 import click
 
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 
 @click.group()
 def jobs() -> None:
@@ -12,17 +14,20 @@ def jobs() -> None:
 
 
 @jobs.command()
-def doctor() -> None:
+@_json
+def doctor(as_json: bool) -> None:
     """Say what is wrong: leases, waiting experiments, leftovers, broker, schema, disk. Status 1 if anything is."""
-    _run("ncmix.jobs.doctor")
+    _run("ncmix.jobs.doctor", as_json)
 
 
 @jobs.command()
 @click.option("--days", type=click.FloatRange(min=0), help="Instead of NCMIX_KEEP_CHECKPOINT_DAYS.")
-def gc(days: float | None) -> None:
+@_json
+def gc(days: float | None, as_json: bool) -> None:
     """Remove what nobody needs any more and what NCMIX_KEEP_* keep no longer; give its room on the disk back."""
-    _run("ncmix.jobs.leftovers", *([] if days is None else [f"--days={days}"]))
+    _run("ncmix.jobs.leftovers", as_json, *([] if days is None else [f"--days={days}"]))
 
 
-def _run(module: str, *words: str) -> None:
-    sys.exit(subprocess.run([sys.executable, "-m", module, *words], check=False).returncode)
+def _run(module: str, as_json: bool, *words: str) -> None:
+    command = [sys.executable, "-m", module, *(["--json"] if as_json else []), *words]
+    sys.exit(subprocess.run(command, check=False).returncode)

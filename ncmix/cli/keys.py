@@ -6,6 +6,7 @@ import sys
 import click
 
 _SCOPES = ("read", "submit", "admin")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -30,22 +31,25 @@ def keys() -> None:
     help="read: look at everything; submit: make and steer experiments, too; admin: delete, too.",
 )
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="It ends after so many days.")
-def create(name: str, scope: str, days: float | None) -> None:
+@_json
+def create(name: str, scope: str, days: float | None, as_json: bool) -> None:
     """Make a key and print it. It is shown this once: only its hash is kept."""
-    _run("create", name, f"--scope={scope}", *([] if days is None else [f"--days={days}"]))
+    _run(as_json, "create", name, f"--scope={scope}", *([] if days is None else [f"--days={days}"]))
 
 
 @keys.command("ls")
-def list_keys() -> None:
+@_json
+def list_keys(as_json: bool) -> None:
     """List all keys: scope, when made, when last used, whether they are still valid."""
-    _run("ls")
+    _run(as_json, "ls")
 
 
 @keys.command()
 @click.argument("id")
-def revoke(id: str) -> None:  # noqa: A002 - the word of the command line
+@_json
+def revoke(id: str, as_json: bool) -> None:  # noqa: A002 - the word of the command line
     """End a key; within a second nobody gets in with it any more."""
-    _run("revoke", id)
+    _run(as_json, "revoke", id)
 
 
 @keys.command()
@@ -57,10 +61,12 @@ def revoke(id: str) -> None:  # noqa: A002 - the word of the command line
     show_default=True,
     help="How long the old one is still good for.",
 )
-def rotate(id: str, hours: float) -> None:  # noqa: A002
+@_json
+def rotate(id: str, hours: float, as_json: bool) -> None:  # noqa: A002
     """Make a key in the place of another and print it; the other one ends soon."""
-    _run("rotate", id, f"--hours={hours}")
+    _run(as_json, "rotate", id, f"--hours={hours}")
 
 
-def _run(*words: str) -> None:
-    sys.exit(subprocess.run([sys.executable, "-m", "ncmix.jobs.keytool", *words], check=False).returncode)
+def _run(as_json: bool, *words: str) -> None:
+    command = [sys.executable, "-m", "ncmix.jobs.keytool", *(["--json"] if as_json else []), *words]
+    sys.exit(subprocess.run(command, check=False).returncode)

@@ -15,7 +15,7 @@ from ncmix.errors import NcmixError
 COMMANDS = {
     "Here": {
         "train": ("train", "Train one experiment, with no service."),
-        "extend": ("extend", "Train a run on to more epochs."),
+        "extend": ("extend", "Train a run on to more epochs; an experiment of a service, too."),
         "measure": ("measure", "Measure neural collapse of anybody's features."),
         "plot": ("plot", "Draw runs."),
         "theory": ("theory", "Where mixtures would go if features could move freely."),

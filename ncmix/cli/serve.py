@@ -34,7 +34,7 @@ def serve(host: str, port: int, home: Path) -> None:
         with running(home, host, port) as service:
             out.print(f"ncmix serves [bold]{service.url}[/] (API description: {service.url}/docs)", highlight=False)
             out.print(f"Data and logs are in {home.resolve()}. Ctrl-C stops it.", highlight=False)
-            service.wait()
+            service.keep()
     except KeyboardInterrupt:
         out.print("Stopped. What was running is queued again and goes on at the next start.")
 

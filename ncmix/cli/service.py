@@ -11,40 +11,92 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import httpx2
 
 from ncmix.errors import NcmixError
 
 READY_SECONDS = 60
 STOP_SECONDS = 40  # above the worker's own grace period
+_SHORTEST_REST, _LONGEST_REST = 1.0, 60.0
 
 
 class ServiceError(NcmixError, RuntimeError):
     """The service cannot start, or a part of it has died."""
 
 
+class Part:
+    """One process of the service, which can be started again: its database and its socket outlive it."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path, fd: int) -> None:
+        self._name, self._command, self._environment, self._log, self._fd = name, command, environment, log, fd
+        self._rest, self._next = _SHORTEST_REST, 0.0
+        self._process = self._start()
+
+    def check(self) -> None:
+        """Make sure that it still runs.
+
+        Raises:
+            ServiceError: it has ended; the message has the end of its log.
+        """
+        if (status := self._process.poll()) is not None:
+            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+            raise ServiceError(
+                f"The {self._name} process has ended with status {status}. The end of {self._log}:\n{tail}"
+            )
+
+    def keep(self) -> None:
+        """Start it again if it has ended: at first soon, then later and later."""
+        now = time.monotonic()
+        if not self._next:
+            try:
+                self.check()
+            except ServiceError as error:
+                click.echo(f"Error: {error}\nIt is started again in {self._rest:g} s.", err=True)
+                self._next, self._rest = now + self._rest, min(2 * self._rest, _LONGEST_REST)
+        elif now >= self._next:
+            self._process, self._next = self._start(), 0.0
+
+    def stop(self) -> None:
+        """End it, and wait for that."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        """In a process group of its own: Ctrl-C reaches us alone, and we stop the parts in order."""
+        with self._log.open("ab") as file:
+            return subprocess.Popen(
+                self._command, env=self._environment, stdout=file, stderr=file, pass_fds=(self._fd,),
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Service:
-    """A running service: its URL and its processes by name."""
+    """A running service: its URL, where its logs are, and its parts."""
 
     url: str
     logs: Path
-    processes: dict[str, "subprocess.Popen[bytes]"]
+    parts: list[Part]
 
     def check(self) -> None:
-        """Make sure every process still runs.
+        """Make sure every part still runs.
 
         Raises:
             ServiceError: one has ended; the message has the end of its log.
         """
-        for name, process in self.processes.items():
-            if process.poll() is not None:
-                raise ServiceError(_obituary(name, process.returncode, self.logs / f"{name}.log"))
+        for part in self.parts:
+            part.check()
 
-    def wait(self, seconds: float = 1.0) -> None:
-        """Return only by an exception: when a process ends, or when interrupted."""
+    def keep(self, seconds: float = 1.0) -> None:
+        """Start again what ends, until interrupted."""
         while True:
-            self.check()
+            for part in self.parts:
+                part.keep()
             time.sleep(seconds)
 
 
@@ -64,11 +116,11 @@ def running(home: Path, host: str, port: int) -> Iterator[Service]:
         url = f"http://{host}:{listener.getsockname()[1]}"
         api = [sys.executable, "-m", "api", "--fd", str(listener.fileno())]
         commands = {"worker": [sys.executable, "-m", "worker", "--queues=cpu,gpu"], "api": api}
-        service = Service(url, logs, {})
+        service = Service(url, logs, [])
         for name, command in commands.items():
-            process = _start(command, environment, logs / f"{name}.log", listener.fileno())
-            stack.callback(_stop, process)
-            service.processes[name] = process
+            part = Part(name, command, environment, logs / f"{name}.log", listener.fileno())
+            stack.callback(part.stop)
+            service.parts.append(part)
         _wait_until_ready(service)
         yield service
 
@@ -88,24 +140,6 @@ def _listening(host: str, port: int) -> socket.socket:
         raise ServiceError(f"Nothing can listen on {host}:{port}: {error.strerror}. Name another --port.") from error
 
 
-def _start(command: list[str], environment: dict[str, str], log: Path, fd: int) -> "subprocess.Popen[bytes]":
-    """A child in a process group of its own: Ctrl-C reaches us alone, and we stop the children in order."""
-    with log.open("ab") as file:
-        return subprocess.Popen(
-            command, env=environment, stdout=file, stderr=file, pass_fds=(fd,), stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 def _wait_until_ready(service: Service) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
@@ -118,8 +152,3 @@ def _wait_until_ready(service: Service) -> None:
             pass
         time.sleep(0.05)
     raise ServiceError(f"The service at {service.url} is not ready after {READY_SECONDS} s; see {service.logs}.")
-
-
-def _obituary(name: str, code: int, log: Path) -> str:
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-    return f"The {name} process has ended with status {code}. The end of {log}:\n{tail}"

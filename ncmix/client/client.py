@@ -69,9 +69,9 @@ class Client:
             MissingError: there is none, or several.
         """
         if len(word) >= _ID_LENGTH:
-            return self._experiment(self._transport.get(f"/experiments/{word}").json())
+            return self._experiment(self._transport.ask(f"/experiments/{word}"))
         known = {"id": word, "limit": _SHOWN + 1}
-        page = self._transport.get("/experiments", known).json()["items"] if _HEXADECIMAL.fullmatch(word) else []
+        page = self._transport.ask("/experiments", known)["items"] if _HEXADECIMAL.fullmatch(word) else []
         return self._experiment(_only("experiment", word, page))
 
     def experiments(self, **filters: str) -> Iterator[Experiment]:
@@ -118,7 +118,7 @@ class Client:
             MissingError: there is none, or several.
         """
         if len(word) >= _ID_LENGTH:
-            return Sweep.of(self._transport.get(f"/sweeps/{word}").json(), self._transport)
+            return Sweep.of(self._transport.ask(f"/sweeps/{word}"), self._transport)
         found = [s.answer for s in self.sweeps() if s.id.startswith(word) or s.id.endswith(word)]
         return Sweep.of(_only("sweep", word, found), self._transport)
 
@@ -128,11 +128,11 @@ class Client:
 
     def presets(self, scale: str = "full") -> list[Json]:
         """Published recipes and demonstrations, with every experiment they make at a scale."""
-        return self._transport.get("/presets", {"scale": scale}).json()["items"]
+        return self._transport.ask("/presets", {"scale": scale})["items"]
 
     def vocabulary(self) -> Json:
         """Everything that a spec can say there, what every metric means, and which presets and plots there are."""
-        return self._transport.get("/vocabulary").json()
+        return self._transport.ask("/vocabulary")
 
     def _experiment(self, answer: Json) -> Experiment:
         return Experiment.of(answer, self._transport)

@@ -91,7 +91,7 @@ class Experiment:
 
     def refresh(self) -> Self:
         """It as it is now."""
-        return self.of(self._transport.get(self._here).json(), self._transport)
+        return self.of(self._transport.ask(self._here), self._transport)
 
     def wait(self, progress: bool = False, timeout: float | None = None) -> Self:
         """It once it has ended, however it has; with `progress` a bar shows how far it is.
@@ -137,11 +137,11 @@ class Experiment:
 
     def metric_rows(self, **filters: str | list[str]) -> list[Json]:
         """The same as rows of plain values; None is undefined, and `note` says why."""
-        return self._transport.get(f"{self._here}/metrics", filters).json()["items"]
+        return self._transport.ask(f"{self._here}/metrics", filters)["items"]
 
     def feature_sets(self) -> list[Json]:
         """Which arrays were kept of it: sets by epoch and name, with shapes, digests and addresses."""
-        return self._transport.get(f"{self._here}/features").json()["items"]
+        return self._transport.ask(f"{self._here}/features")["items"]
 
     def features(
         self, name: str = "train", epoch: int | None = None, label: int | None = None, rows: str | None = None

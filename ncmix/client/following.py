@@ -110,7 +110,7 @@ def states(
 
 def _polled(transport: Transport, experiment: str, patience: float) -> Iterator[Json]:
     while True:
-        now = transport.get(f"/experiments/{experiment}", patience=patience).json()
+        now = transport.ask(f"/experiments/{experiment}", patience=patience)
         yield now
         if now["state"] in FINAL:
             return

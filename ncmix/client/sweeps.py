@@ -100,7 +100,7 @@ class Sweep:
 
     def table(self, **options: str | int) -> Json:
         """Means and deviations of metrics over the seeds of each spec, or by the fields `rows` and `columns`."""
-        return self._transport.get(f"{self._here}/table", options).json()
+        return self._transport.ask(f"{self._here}/table", options)
 
     def metrics(self, **options: str | int) -> "pd.DataFrame":
         """The same as a frame: a row for each spec, split and metric, with n, mean and std over its seeds.
@@ -138,4 +138,4 @@ class Sweep:
         return f"/sweeps/{self.id}"
 
     def _read(self, patience: float) -> Self:
-        return self.of(self._transport.get(self._here, patience=patience).json(), self._transport)
+        return self.of(self._transport.ask(self._here, patience=patience), self._transport)

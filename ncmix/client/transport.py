@@ -40,17 +40,21 @@ class Transport:
         """What is at a path of the API; parameters that are None are left out."""
         return self._send("GET", path, patience, params={k: v for k, v in (query or {}).items() if v is not None})
 
+    def ask(self, path: str, query: Mapping[str, Any] | None = None, patience: float = 0.0) -> Json:
+        """The same, of what is JSON there."""
+        return self._document(self.get(path, query, patience))
+
     def post(self, path: str, body: Any = None, **query: Any) -> Json:
         """Make or change something: once, even if an answer was lost and it is asked again."""
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        return self._send("POST", path, json=body, params=query, headers=headers).json()
+        return self._document(self._send("POST", path, json=body, params=query, headers=headers))
 
     def put_file(self, path: str, file: Path, media_type: str, piece: int = 2**20) -> Json:
         """Send a file, piece by piece."""
         with file.open("rb") as opened:
             headers = {"Content-Type": media_type, "Content-Length": str(file.stat().st_size)}
             content = iter(lambda: opened.read(piece), b"")
-            return self._once("POST", path, content=content, headers=headers).json()
+            return self._document(self._once("POST", path, content=content, headers=headers))
 
     def delete(self, path: str, **query: Any) -> None:
         """Remove something."""
@@ -60,7 +64,7 @@ class Transport:
         """Every item of a list, page by page."""
         cursor = None
         while True:
-            page = self.get(path, {**query, "cursor": cursor}).json()
+            page = self.ask(path, {**query, "cursor": cursor})
             yield from page["items"]
             if not (cursor := page["next_cursor"]):
                 return
@@ -120,6 +124,23 @@ class Transport:
         if response.is_error:
             raise ApiError.of(response)
         return response
+
+    def _document(self, response: httpx2.Response) -> Json:
+        """What an answer says.
+
+        Raises:
+            UnreachableError: it is no JSON object, so not from such a service: a proxy's login page, say.
+        """
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            kind = response.headers.get("content-type", "something without a type")
+            raise UnreachableError(
+                f"No ncmix answers at {self.url}: what came from {response.url} is {kind}, not JSON."
+            )
+        return document
 
     def _unreachable(self, error: Exception) -> UnreachableError:
         return UnreachableError(f"The service at {self.url} does not answer: {error}.")

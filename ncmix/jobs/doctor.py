@@ -1,9 +1,11 @@
 """What is wrong with a service, in sentences: `python -m ncmix.jobs.doctor`, or `ncmix jobs doctor`."""
 
+import argparse
+import json
 import logging
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import DBAPIError
@@ -108,25 +110,37 @@ def _disk(settings: Settings) -> Iterator[str]:
 
 def main() -> int:
     """Print every finding; gives 0 if there is none."""
+    parser = argparse.ArgumentParser(prog="ncmix jobs doctor", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+    as_json = parser.parse_args().json
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        settings = Settings.from_environment()
+        found = _found(Settings.from_environment())
     except SettingsError as error:
         _LOG.error("%s", error)
         return 2
+    sys.stdout.write(_written(found, as_json))
+    return 1 if found else 0
+
+
+def _found(settings: Settings) -> list[str]:
+    """All findings, also when there is nothing to look with."""
     try:
         database = Database.of(settings)
     except ObjectError as error:
-        sys.stdout.write(f"- {error}\n")
-        return 1
+        return [str(error)]
     try:
-        found = list(findings(settings, database))
+        return list(findings(settings, database))
     except DBAPIError as error:
-        found = [f"The database does not answer, or has no schema: {brief(error)}"]
+        return [f"The database does not answer, or has no schema: {brief(error)}"]
     finally:
         database.dispose()
-    sys.stdout.write("".join(f"- {sentence}\n" for sentence in found) or "All is well.\n")
-    return 1 if found else 0
+
+
+def _written(found: Sequence[str], as_json: bool) -> str:
+    if as_json:
+        return f"{json.dumps({'findings': found}, indent=2, ensure_ascii=False)}\n"
+    return "".join(f"- {sentence}\n" for sentence in found) or "All is well.\n"
 
 
 if __name__ == "__main__":

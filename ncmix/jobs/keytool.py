@@ -1,10 +1,12 @@
 """`python -m ncmix.jobs.keytool`, or `ncmix keys`: API keys, by whoever can reach the database of the service."""
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
@@ -43,6 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ncmix keys", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
     verbs = parser.add_subparsers(dest="verb", required=True)
     create = verbs.add_parser("create", help="make a key and print it, this once")
     create.add_argument("name")
@@ -67,17 +70,32 @@ def _do(arguments: argparse.Namespace, settings: Settings) -> str:
 
 
 def _answer(session: Session, arguments: argparse.Namespace) -> str:
+    instant = session.scalars(select(now())).one()
     match arguments.verb:
         case "create":
-            return f"{keys.issue(session, arguments.name, arguments.scope, arguments.days).text}\n"
+            issued = keys.issue(session, arguments.name, arguments.scope, arguments.days)
+            document, text = {**_document(issued.key, instant), "key": issued.text}, f"{issued.text}\n"
         case "rotate":
-            return f"{keys.rotate(session, arguments.id, arguments.hours).text}\n"
+            issued = keys.rotate(session, arguments.id, arguments.hours)
+            document, text = {**_document(issued.key, instant), "key": issued.text}, f"{issued.text}\n"
         case "revoke":
-            return f"The key {keys.revoke(session, arguments.id).id} is revoked.\n"
+            key = keys.revoke(session, arguments.id)
+            document, text = _document(key, instant), f"The key {key.id} is revoked.\n"
         case "first":
             return _first(session)
         case _:
-            return _table(keys.listing(session), session.scalars(select(now())).one())
+            rows = keys.listing(session)
+            document, text = {"items": [_document(key, instant) for key in rows]}, _table(rows, instant)
+    return f"{json.dumps(document, indent=2, ensure_ascii=False)}\n" if arguments.json else text
+
+
+def _document(key: ApiKey, instant: float) -> dict[str, Any]:
+    """A key as JSON, without its secret."""
+    times = {"created_at": key.created, "expires_at": key.expires, "used_at": key.used, "revoked_at": key.revoked}
+    return {"id": key.id, "name": key.name, "scope": key.scope, "state": _state(key, instant)} | {
+        name: None if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for name, at in times.items()
+    }
 
 
 def _first(session: Session) -> str:

@@ -1,12 +1,13 @@
 """What nobody needs any more, found and removed: `python -m ncmix.jobs.leftovers [--days N]`, or `ncmix jobs gc`."""
 
 import argparse
+import json
 import logging
 import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import delete, select
@@ -104,6 +105,7 @@ def main() -> int:
     """Remove what is left over and say what it was."""
     parser = argparse.ArgumentParser(prog="ncmix jobs gc", description=__doc__)
     parser.add_argument("--days", type=float, help="instead of NCMIX_KEEP_CHECKPOINT_DAYS")
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -121,6 +123,15 @@ def main() -> int:
     except ObjectError as error:
         _LOG.error("%s", error)
         return 1
+    if arguments.json:
+        removed = {"folders": len(found.folders), "sets": len(found.sets), "objects": len(found.objects)}
+        sys.stdout.write(f"{json.dumps({'removed': removed, 'expired': asdict(expired)}, indent=2)}\n")
+    else:
+        _say(found, expired)
+    return 0
+
+
+def _say(found: Leftovers, expired: Expired) -> None:
     counts = (len(found.folders), len(found.sets), len(found.objects))
     _LOG.info("Removed: %d folders of checkpoints, %d sets of features, %d folders in the feature store.", *counts)
     _LOG.info(
@@ -130,7 +141,6 @@ def main() -> int:
         expired.sets,
         expired.set_bytes / 1e6,
     )
-    return 0
 
 
 if __name__ == "__main__":

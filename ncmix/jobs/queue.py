@@ -19,6 +19,7 @@ from ncmix.spec import Spec
 
 QUEUES: tuple[Queue, ...] = ("cpu", "gpu")
 WAKE = "ncmix.wake"
+_FILES = "ncmix.jobs.hint_files:Transport"
 _MOST_HINTS = 64
 
 _LOG = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ def celery_app(settings: Settings) -> Celery:
         broker_connection_timeout=2,
         # A frozen broker holds each sender for two seconds; they must not wait for one another as well.
         broker_pool_limit=64,
+        # None: the one that the address names.
+        broker_transport=None if is_redis(settings) else _FILES,
         broker_transport_options=_transport_options(settings),
     )
     return app

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session, defer
 
 from ncmix.jobs import queries
@@ -14,6 +14,8 @@ from ncmix.jobs.tables import Experiment
 _AS_STORED = select(Experiment, cast(Experiment.spec, Text), cast(Experiment.latest, Text)).options(
     defer(Experiment.spec, raiseload=True), defer(Experiment.latest, raiseload=True)
 )
+# Made once: SQLAlchemy recognizes it without looking through it.
+_ONE = _AS_STORED.where(Experiment.id == bindparam("sought"))
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def one(session: Session, experiment_id: str) -> Stored:
     Raises:
         UnknownExperimentError: there is none.
     """
-    found = session.execute(_AS_STORED.where(Experiment.id == experiment_id)).one_or_none()
+    found = session.execute(_ONE, {"sought": experiment_id}).one_or_none()
     if found is None:
         raise UnknownExperimentError(experiment_id)
     return Stored(*found)

@@ -37,6 +37,7 @@ def numbers(table):
     return [cell for row in table["rows"] for cell in row if isinstance(cell, float)]
 
 
+@pytest.mark.long
 def test_the_gpu_command_does_all_its_sections_on_a_cpu(monkeypatch, capsys):
     command(monkeypatch, gpu.main, "--quick", "--device", "cpu")
     written = read("gpu")
@@ -125,6 +126,7 @@ def test_a_table_needs_no_rich(monkeypatch, capsys):
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 def test_the_features_command_measures_every_store_and_every_format(monkeypatch, capsys):
     command(monkeypatch, features.main, "--quick", "--rounds", "1")

@@ -105,7 +105,8 @@ def test_watch_is_zero_only_if_all_have_succeeded(api: Api, client: Client, done
 def test_watch_survives_a_restart_and_an_interrupt_leaves_the_experiment_alone(api: Api, client: Client):
     running = client.submit(toy(seed=203, name="epoch=0.1", epochs=10_000))
     wait_for(lambda: running.refresh().epoch, "A start", PATIENCE)
-    command = [*NCMIX, "watch", running.id, "--json"]
+    # A shell lets what it starts in the background ignore SIGINT; this one must hear it.
+    command = ["env", "--default-signal=INT", *NCMIX, "watch", running.id, "--json"]
     watch, interrupted = (
         subprocess.Popen(command, env=environment(api), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for _ in range(2)
@@ -177,6 +178,14 @@ def test_several_are_steered_at_once_and_one_that_cannot_be_leaves_the_others(ap
     assert json.loads(ncmix(api, "rm", again["id"], "--json")) == {"removed": again["id"]}
     assert ncmix(api, "rm", *ids, "--yes").splitlines() == [f"{each}  removed" for each in ids]
     assert "no experiment" in ncmix(api, "show", ids[0], status=3)
+
+
+def test_one_that_has_succeeded_is_extended(api: Api, done: str, tmp_path: Path):
+    longer = json.loads(ncmix(api, "extend", done[-8:], "--epochs", 5, "--set", "schedule=constant", "--json"))
+    assert (longer["parent"], longer["epochs"], longer["spec"]["schedule"]["kind"]) == (done, 5, "constant")
+    assert "does not go past the run it extends" in ncmix(api, "extend", done, "--epochs", 3, status=3)
+    assert "is no folder, and no id" in ncmix(api, "extend", "runs/first", "--epochs", 5, status=2)
+    assert "stays there" in ncmix(api, "extend", done, "--epochs", 5, "--out", tmp_path, status=2)
 
 
 def test_several_go_into_a_folder_and_come_back(api: Api, client: Client, done: str, tmp_path: Path):

@@ -51,6 +51,17 @@ def test_a_refusal_is_final(script: Scripted, slept: list[float], status: int):
     assert (len(script.asked), slept) == (1, [])
 
 
+@pytest.mark.parametrize("body", ["<h1>Log in</h1>", "[]"])
+def test_what_answers_but_is_no_such_service_is_said(script: Scripted, slept: list[float], body: str):
+    script.answers += [Answer(200, body, {"Content-Type": "text/html"})] * 2
+    with Client(script.url) as client:
+        with pytest.raises(UnreachableError, match=r"No ncmix answers at http.*experiments.* is text/html, not JSON\."):
+            client.submit(SPEC)
+        with pytest.raises(UnreachableError, match=r"vocabulary is text/html, not JSON\."):
+            client.vocabulary()
+    assert slept == []
+
+
 def test_it_gives_up_in_the_end(slept: list[float]):
     with (
         Client("http://127.0.0.1:9") as client,

@@ -10,6 +10,15 @@ from tests.conftest import environment_of, started
 from tests.faults.stage import Stage
 from tests.servers import Postgres, Redis
 
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder is long."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.long)
+
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[Redis]:

@@ -130,7 +130,13 @@ def test_sqlite_gives_back_what_was_deleted(sqlite_url: str, settings: Settings,
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"), [(["doctor"], 0, "All is well."), (["gc"], 0, "Removed: 0 folders")]
+    ("words", "status", "said"),
+    [
+        (["doctor"], 0, "All is well."),
+        (["doctor", "--json"], 0, '{\n  "findings": []\n}'),
+        (["gc"], 0, "Removed: 0 folders"),
+        (["gc", "--json"], 0, '"removed": {\n    "folders": 0,'),
+    ],
 )
 def test_the_commands(embedded_environment: dict[str, str], words: list[str], status: int, said: str) -> None:
     command = [sys.executable, "-m", "ncmix.cli", "jobs", *words]

@@ -1,5 +1,6 @@
 """API keys: made, used, replaced, revoked; what is kept of one is a hash that tells nothing."""
 
+import json
 import os
 import re
 import subprocess
@@ -137,6 +138,15 @@ def test_the_command_makes_lists_rotates_and_revokes(tmp_path):
     listed = keytool(environment, "ls").stdout
     assert [line.split()[-2] for line in listed.splitlines()[1:]] == ["valid", "expired", "revoked"]
     assert re.search(r"ncmix_[0-9a-f]{12}_[0-9a-f]{64}", first)
+
+
+def test_the_command_answers_in_json_too(tmp_path):
+    environment = {"NCMIX_HOME": str(tmp_path / "home")}
+    made = json.loads(keytool(environment, "--json", "create", "laptop").stdout)
+    assert re.fullmatch(rf"ncmix_{made['id']}_[0-9a-f]{{64}}", made.pop("key"))
+    assert (made["name"], made["scope"], made["state"], made["expires_at"]) == ("laptop", "submit", "valid", None)
+    assert json.loads(keytool(environment, "--json", "ls").stdout) == {"items": [made]}
+    assert json.loads(keytool(environment, "--json", "revoke", made["id"]).stdout)["state"] == "revoked"
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_it_trains_what_comes_is_not_missed_and_dies_with_its_worker(stage: Stag
     assert not Path(f"/proc/{first}").exists()
     second = ready(worker)
     os.kill(second, signal.SIGKILL)
+    wait_for(lambda: not (Path(f"/proc/{second}") / "maps").read_text(), "The death of the spare", PATIENCE)
     other = stage.queue(seed=1)
     stage.hint()
     ended = stage.end(other)
