@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from ncmix.plots import heat, plane, scales, strokes, theme
 from ncmix.plots.layout import BOARDS, Board, Heading
-from ncmix.plots.naming import apart, shortened
+from ncmix.plots.naming import apart, shortened, words
 from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, HeatMap, Panel, Picture, Style
 
@@ -37,7 +37,7 @@ def _board(picture: Picture, name: Theme, colours: theme.Palette, size: Size) ->
         axes = figure.add_axes(place)
         _axes(axes, panel, picture, board, number, colours)
         _marks(axes, panel, picture, run_colours, colours)
-        head, meaning = _words(panel, picture, names)
+        head, meaning = words(panel, picture, names)
         fits, room = int(board.layout.wide / _NAME), int(board.room(number) / _MEANING)
         theme.head(axes, shortened(head, fits), shortened(meaning, room), colours)
     if picture.of_maps:
@@ -70,16 +70,6 @@ def _marks(axes: Axes, panel: Panel, picture: Picture, run_colours: Sequence[str
         if isinstance(mark, HeatMap):
             heat.draw(axes, mark, colours, small=picture.layout == "maps")
     strokes.draw(axes, panel, run_colours, colours.muted)
-
-
-def _words(panel: Panel, picture: Picture, names: Sequence[str]) -> tuple[str, str]:
-    """What stands over a panel. Several heat maps have no legend: each is headed by its group, small ones briefly."""
-    if not picture.of_maps or len(names) == 1:
-        return panel.name, panel.meaning
-    group = next(mark.group for mark in panel.marks if isinstance(mark, HeatMap))
-    if picture.layout == "maps":
-        return names[group or 0], f"{panel.name}, {panel.meaning.rpartition(', ')[2]}"
-    return names[group or 0], f"{panel.name}: {panel.meaning}"
 
 
 def _head(

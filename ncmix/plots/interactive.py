@@ -9,7 +9,7 @@ import numpy as np
 import pydantic_core
 from matplotlib.colors import to_hex
 
-from ncmix.plots import heat, plane, theme
+from ncmix.plots import heat, naming, plane, theme
 from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Panel, Picture, Style
 from ncmix.plots.tidy import plain
@@ -64,8 +64,10 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
     colours = theme.palette(name)
     run_colours = theme.run_colours(colours, name, len(picture.groups))
     data: list[Json] = []
-    frame = _frame(picture, size, colours)
     square = picture.of_maps or picture.of_planes
+    # Where names head panels, what they share is said once.
+    shared, names = naming.apart(picture.groups) if square else ("", picture.groups)
+    frame = _frame(picture, shared, size, colours)
     for number, (panel, place) in enumerate(zip(picture.panels, _places(picture, frame["height"]), strict=True), 1):
         suffix = "" if number == 1 else str(number)
         frame[f"xaxis{suffix}"] = _axis(panel.x, place[0], f"y{suffix}", colours) | _fixed(panel, panel.x)
@@ -73,16 +75,16 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
         if picture.of_planes:
             frame[f"xaxis{suffix}"]["showgrid"] = frame[f"yaxis{suffix}"]["showgrid"] = False
         if square:
-            frame[f"yaxis{suffix}"] |= {"scaleanchor": f"x{suffix}", "constrain": "domain"}
-            frame[f"xaxis{suffix}"] |= {"constrain": "domain"}
-        frame["annotations"].append(_head(panel, picture, place, colours))
+            frame[f"yaxis{suffix}"] |= {"scaleanchor": f"x{suffix}", "constrain": "domain", "constraintoward": "top"}
+            frame[f"xaxis{suffix}"] |= {"constrain": "domain", "constraintoward": "left"}
+        frame["annotations"].append(_head(*naming.words(panel, picture, names), place, colours))
         axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
         data += [trace | axes for trace in _traces(panel, picture, run_colours, colours)]
     _name_once(data)
     return {"data": data, "layout": frame}
 
 
-def _frame(picture: Picture, size: Size, colours: theme.Palette) -> Json:
+def _frame(picture: Picture, shared: str, size: Size, colours: theme.Palette) -> Json:
     rows = math.ceil(len(picture.panels) / picture.columns)
     high = SQUARE if picture.layout in ("map", "plane") else ROW
     below = BELOW + _legend_height(picture)
@@ -92,8 +94,8 @@ def _frame(picture: Picture, size: Size, colours: theme.Palette) -> Json:
         "paper_bgcolor": colours.paper,
         "plot_bgcolor": colours.paper,
         "font": {"color": colours.ink, "size": 12},
-        "title": {"text": _title(picture), "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container",
-                  "pad": {"t": 28}},
+        "title": {"text": _title(picture, shared), "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top",
+                  "yref": "container", "pad": {"t": 28}},
         "showlegend": not picture.of_maps,
         # At the foot: how many lines it takes depends on the window, and there it is in nobody's way.
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yanchor": "bottom", "yref": "container",
@@ -113,8 +115,8 @@ def _legend_height(picture: Picture) -> int:
     return LEGEND_LINE * math.ceil(len(entries) / max(1, 1000 // (40 + 6 * longest)))
 
 
-def _title(picture: Picture) -> str:
-    said = picture.note or (picture.groups[0] if len(picture.groups) == 1 else "")
+def _title(picture: Picture, shared: str) -> str:
+    said = ", ".join(filter(None, (shared, picture.note))) or (picture.groups[0] if len(picture.groups) == 1 else "")
     return f"<b>{_text(picture.title)}</b>" + (f"<br><sup>{_text(said)}</sup>" if said else "")
 
 
@@ -172,13 +174,8 @@ def _fixed(panel: Panel, axis: Axis, *, up: bool = False) -> Json:
     return {"range": [axis.low, axis.high]}
 
 
-def _head(panel: Panel, picture: Picture, place: tuple[list[float], list[float]], colours: theme.Palette) -> Json:
-    name = panel.name
-    if picture.of_maps and len(picture.groups) > 1:
-        group = next(mark.group for mark in panel.marks)
-        name = f"{picture.groups[group or 0]}: {panel.name}"
+def _head(name: str, meaning: str, place: tuple[list[float], list[float]], colours: theme.Palette) -> Json:
     lines = [f"<b>{_text(name)}</b>"] if name else []
-    meaning = panel.meaning.partition(" · ")[0] if picture.layout == "grid" else panel.meaning
     lines.append(f'<span style="color:{colours.muted}">{_text(meaning)}</span>')
     return {
         "text": "<br>".join(lines), "showarrow": False, "align": "left", "font": {"size": 11},

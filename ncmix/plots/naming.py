@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ncmix.plots.picture import Panel, Picture
 from ncmix.results import Run
 
 LONGEST_LABEL = 64
@@ -56,6 +57,22 @@ def _shared(words: Sequence[Sequence[str]], most: int) -> int:
     """With how many words all of them begin, at most so many."""
     columns = zip(*(each[:most] for each in words), strict=True)
     return next((place for place, column in enumerate(columns) if len(set(column)) > 1), most)
+
+
+def words(panel: Panel, picture: Picture, names: Sequence[str]) -> tuple[str, str]:
+    """What stands over a panel, where groups have these names.
+
+    Planes, and heat maps of several groups, are headed by their group; small maps briefly.
+    """
+    group = names[panel.marks[0].group or 0]
+    if picture.of_planes:
+        brief = panel.meaning.partition(" · ")[0] if picture.layout == "grid" else panel.meaning
+        return group if panel.name else "", brief
+    if not picture.of_maps or len(names) == 1:
+        return panel.name, panel.meaning
+    if picture.layout == "maps":
+        return group, f"{panel.name}, {panel.meaning.rpartition(', ')[2]}"
+    return group, f"{panel.name}: {panel.meaning}"
 
 
 def nothing(runs: Sequence[Run], what: str, until: int | None) -> str:

@@ -43,10 +43,11 @@ def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
     for panel, place in zip(picture.panels, frame.places(), strict=True):
         axes = figure.add_axes(place)
         _panel(axes, panel, frame.side, colours, small=small)
+        name, said = naming.words(panel, picture, names)
         # In a grid only the first of a row has a name, which may go on over the others.
         room = frame.width - frame.left if small else frame.side
-        name = naming.shortened(names[panel.marks[0].group or 0], int(room / 0.08)) if panel.name else ""
-        said = naming.shortened(panel.meaning.partition(" · ")[0] if small else panel.meaning, int(frame.side / 0.047))
+        name = naming.shortened(name, int(room / 0.08)) if name else ""
+        said = naming.shortened(said, int(frame.side / 0.047))
         theme.head(axes, name, said, colours)
     _key(figure, frame.left, "theory" in picture.key, colours)
     return figure
