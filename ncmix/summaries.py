@@ -14,12 +14,9 @@ from torch import Tensor
 from ncmix import stats
 from ncmix.numerics import arithmetic
 from ncmix.results import ArraySet, Spectra, Summary
+from ncmix.spec.measuring import MOST_CLASSES, MOST_DIRECTIONS
 from ncmix.stats import ClassMeans
 from ncmix.stats.chunks import blocks
-
-# Up to here the K×K arrays, and the spectra of D×D ones, are kept of every measured epoch; larger ones of the last.
-MOST_CLASSES = 100
-MOST_DIRECTIONS = 1024
 
 # Those of the metric `ece`.
 BINS = 15
