@@ -60,7 +60,7 @@ def api(environment: dict[str, str]) -> Iterator[str]:
 def serve(home: Path) -> Iterator[str]:
     """A real `ncmix serve` on a port of its own choice; gives its URL."""
     command = [sys.executable, "-m", "ncmix.cli", "serve", "--port", "0", "--home", str(home)]
-    environment = {**os.environ, "NCMIX_POLL_SECONDS": "0.5", "COLUMNS": "200"}
+    environment = {**os.environ, "NCMIX_POLL_SECONDS": "0.5"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

@@ -16,6 +16,10 @@ PAPYAN = (
 )
 _PAPYAN_RATIO = 350 / 320
 
+# Up to here K×K arrays, and spectra of D×D ones, are kept of every measured epoch; larger ones of the last.
+MOST_CLASSES = 100
+MOST_DIRECTIONS = 1024
+
 
 class Every(Part):
     """Every `every`-th epoch from 0, the untrained network, and the last one."""

@@ -214,6 +214,8 @@ def test_too_many_changes_are_told_to_wait(settings: Settings, keyring):
         assert "allowed are 2/hour" in problem(refused, 429)["detail"]
         assert refused.headers["retry-after"]
         assert client.get(HERE).status_code == 200
+        # Reading what somebody writes changes nothing, and is asked for at every key that is pressed.
+        assert client.post("/api/v1/specs", json=SPEC).status_code == 200
 
 
 @pytest.mark.redis
