@@ -159,8 +159,13 @@ def _complete_answer(status: str, response: Described, leads_to: tuple[str, ...]
     for media in response.get("content", {}).values():
         # FastAPI's word for a stream's schema, which OpenAPI 3.1 does not have; ours is under `schema`.
         media.pop("itemSchema", None)
-    if leads_to and status in ("200", "201"):
+    # What was planned and not made has no id.
+    if leads_to and status in ("200", "201") and not _may_be_a_plan(response):
         response["links"] = {name: {"$ref": f"#/components/links/{name}"} for name in leads_to}
+
+
+def _may_be_a_plan(response: Described) -> bool:
+    return "anyOf" in response["content"]["application/json"]["schema"]
 
 
 def _refused(answered: Described) -> set[int]:

@@ -156,7 +156,7 @@ def cancel_sweep(sweep_id: SweepId, service: Service, once: OnlyOnce) -> Respons
     responses={
         201: {"description": "What was missing, failed or cancelled is queued.", "headers": _LOCATION},
         200: {"description": "Nothing was.", "model": SweepSubmitted, "headers": _LOCATION},
-        **problems.responses(404, 409, 422, 503),
+        **problems.responses(404, 409, 422, 503, 507),
     },
 )
 def retry_sweep(sweep_id: SweepId, service: Service, once: OnlyOnce, tasks: BackgroundTasks) -> Response:

@@ -34,7 +34,8 @@ def check(offered: Service, folder: Path, examples: int, *, brief: bool = False)
     # From a file: to who has no key the service does not show it.
     described = folder / "openapi.json"
     key = {"Authorization": f"Bearer {offered.key}"}
-    described.write_bytes(httpx2.get(f"{offered.url}/openapi.json", headers=key).raise_for_status().content)
+    answer = httpx2.get(f"{offered.url}/openapi.json", headers=key, timeout=60).raise_for_status()
+    described.write_bytes(answer.content)
     program, settings = Path(sys.executable).with_name("st"), folder / "schemathesis.toml"
     parts = ["schemathesis.toml", "brief.toml"] if brief else ["schemathesis.toml"]
     settings.write_text("".join((_HERE / part).read_text() for part in parts))
