@@ -18,9 +18,12 @@ RUN groupadd --gid 10001 ncmix \
 
 # Bytecode that is checked against nothing has no time in it: the same lock and source give the same files.
 FROM base AS build
-RUN pip install --no-cache-dir uv==0.13.9 hatchling==1.33.0 && python -m venv --without-pip /opt/ncmix
-ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH VIRTUAL_ENV=/opt/ncmix
 WORKDIR /src
+COPY requirements-build.lock .
+RUN python -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock \
+    && python -m venv --without-pip /opt/ncmix
+ENV PATH=/opt/build/bin:$PATH UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH VIRTUAL_ENV=/opt/ncmix
 
 FROM build AS build-package
 COPY pyproject.toml README.md LICENSE ./
@@ -35,14 +38,17 @@ RUN hatchling build -t wheel -d /wheels \
 
 FROM build AS build-api
 COPY requirements-api.lock .
-# Of plotly the service sends the script to browsers, and imports nothing; of pyarrow it uses neither the RPC server nor
-# S3 nor the headers; tests of packages are of no use here.
-RUN --mount=type=cache,target=/root/.cache/uv uv pip sync --require-hashes requirements-api.lock \
-    && site=$(echo /opt/ncmix/lib/python3*/site-packages) \
-    && find "$site/plotly" -mindepth 1 -maxdepth 1 ! -name package_data -exec rm -r {} + \
-    && find "$site/plotly/package_data" -type f ! -name plotly.min.js -delete \
-    && rm -r "$site"/pyarrow/include "$site"/pyarrow/*flight* "$site"/pyarrow/*s3* \
-    && find "$site" -type d -name tests -prune -exec rm -r {} + \
+RUN --mount=type=cache,target=/root/.cache/uv uv pip sync --require-hashes requirements-api.lock
+# Of plotly the service sends the script to browsers, and imports neither it nor what it needs; of pyarrow it uses neither
+# the RPC server nor S3, and of three copies of one library the one by whose name it is loaded; tests, and sources of what
+# is compiled, are of no use here.
+WORKDIR /opt/ncmix/lib/python3.13/site-packages
+RUN find plotly -mindepth 1 -maxdepth 1 ! -name package_data -exec rm -r {} + \
+    && find plotly/package_data -type f ! -name plotly.min.js -delete \
+    && rm -r _plotly_utils narwhals numpy/f2py sqlalchemy/testing pyarrow/include pyarrow/src pyarrow/*flight* pyarrow/*s3* \
+    && find pyarrow -name "libarrow_python*.so" -delete -o -name "libarrow_python*.so.*.*.*" -delete \
+    && find . -type d \( -name tests -o -name sample_data \) -prune -exec rm -r {} + \
+    && find . -type f -regextype egrep -regex ".*\.(c|cc|h|pyx|pxd|pxi|pyi|a)" -delete \
     && /opt/ncmix/bin/python -B -c "import matplotlib.pyplot, numpy.random, pyarrow.parquet, sqlalchemy.orm"
 
 FROM build AS build-worker

@@ -46,9 +46,20 @@ test-long: install  ## the long tests: what is killed, frozen, filled or lost lo
 test-compose: install  ## build the images, start the stack on the CPU, and break it; needs a Docker engine
 	$(BIN)/pytest -q -m compose tests/compose
 
+# Strict: what is not found in the index's data fails, instead of counting as sound.
+.PHONY: audit
+audit: install  ## known faults of the locked packages; asks pypi.org
+	$(BIN)/uv tool run pip-audit==2.10.1 --strict --require-hashes --disable-pip -r requirements.lock
+
 .PHONY: fuzz
-fuzz: install  ## ten thousand broken pickles, pictures, YAML texts, checkpoints, specs and addresses: make fuzz CASES=10000
+fuzz: install  ## ten thousand broken pickles, pictures, YAML texts, checkpoints and bodies, and requests of all kinds: make fuzz CASES=10000
 	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.fuzz.contract --cases $(or $(CASES),10000)
+
+.PHONY: openapi
+openapi: install  ## renew docs/openapi.json, what the API says of itself
+	@mkdir -p build
+	$(BIN)/python -m api.snapshot > build/openapi.json && mv build/openapi.json docs/openapi.json
 
 .PHONY: bench-train
 bench-train: install  ## images/s of our step, our loop and a plain PyTorch loop
@@ -81,6 +92,7 @@ lock: install  ## resolve the newest versions into the hash-locked files
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --extra service -c requirements.lock pyproject.toml -o requirements-api.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --extra service --extra train -c requirements.lock pyproject.toml -o requirements-worker.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --group build -c requirements.lock -o requirements-build.lock
 
 .PHONY: bench-checkpoint
 bench-checkpoint: install  ## what a checkpoint of ResNet-18 costs beside an epoch of its training

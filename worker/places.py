@@ -54,7 +54,7 @@ def gpus(environment: Mapping[str, str]) -> list[str]:
     if visible is not None:
         return [word.strip() for word in visible.split(",") if word.strip() not in ("", "-1", "NoDevFiles")]
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30)  # noqa: S607 # nosec B607
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30)  # noqa: S607  # nosec B607
         return listed_by_nvidia(listed.stdout)
     except (OSError, subprocess.SubprocessError):
         # A container may have the devices without the program.

@@ -39,28 +39,42 @@ MOST_POINTS = 60_000
 Asked = TypeVar("Asked", bound=PlotOptions)
 Compared = TypeVar("Compared", bound=CompareOptions)
 
-PlotName = Annotated[str, PathParameter(json_schema_extra={"enum": list(PLOTS)})]
-PlotFormat = Annotated[str, PathParameter(json_schema_extra={"enum": list(FORMATS)})]
+PlotName = Annotated[
+    str, PathParameter(description="GET …/plots says what each shows.", json_schema_extra={"enum": list(PLOTS)})
+]
+PlotFormat = Annotated[
+    str,
+    PathParameter(
+        description="A picture; html, in which it can be explored; or what is drawn as json and csv.",
+        json_schema_extra={"enum": list(FORMATS)},
+    ),
+]
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "html": {"type": "string"},
     "csv": {"type": "string"},
     "json": {"$ref": "#/components/schemas/PlotData"},
 }
+_EXAMPLES = {"csv": {"example": "panel,group,style,x,y,std,runs\nnc1,digits mlp,train,1,4.1,,1\n"}}
 _BINARY = {"type": "string", "format": "binary"}
 
 _PICTURE = {
     200: {
         "description": "The picture; as html a page in which it can be explored, as json and csv the numbers drawn.",
-        "content": {media: {"schema": _SCHEMAS.get(kind, _BINARY)} for kind, media in MEDIA_TYPES.items()},
-        "headers": {"ETag": {"description": "Changes when the picture would", "schema": {"type": "string"}}},
+        "content": {
+            media: {"schema": _SCHEMAS.get(kind, _BINARY), **_EXAMPLES.get(kind, {})}
+            for kind, media in MEDIA_TYPES.items()
+        },
+        "headers": {
+            "ETag": {"description": "Changes when the picture would", "required": True, "schema": {"type": "string"}}
+        },
     },
     304: {"description": "It is the one named in If-None-Match."},
     **problems.responses(404, 422, 503),
 }
 
 
-@router.get("/experiments/{id}/plots", responses=problems.responses(404, 503))
+@router.get("/experiments/{id}/plots", summary="List plots", responses=problems.responses(404, 503))
 def list_plots(experiment_id: ExperimentId, service: Service) -> models.Plots:
     """The plots of an experiment: their addresses, and the epochs of which what they show is on record."""
     with service.database.reading() as session:
@@ -80,7 +94,9 @@ def list_plots(experiment_id: ExperimentId, service: Service) -> models.Plots:
     )
 
 
-@router.get("/experiments/{id}/plots/{name}.{format}", response_class=Response, responses=_PICTURE)
+@router.get(
+    "/experiments/{id}/plots/{name}.{format}", summary="Draw an experiment", response_class=Response, responses=_PICTURE
+)
 def get_plot(
     experiment_id: ExperimentId,
     name: PlotName,
@@ -93,7 +109,9 @@ def get_plot(
     return _answer(request, service, name, format, chosen(service, [experiment_id], options))
 
 
-@router.get("/compare/plots/{name}.{format}", response_class=Response, responses=_PICTURE)
+@router.get(
+    "/compare/plots/{name}.{format}", summary="Draw several experiments", response_class=Response, responses=_PICTURE
+)
 def compare_plots(
     name: PlotName,
     format: PlotFormat,  # noqa: A002

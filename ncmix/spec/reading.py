@@ -43,7 +43,8 @@ def read_yaml(text: str) -> Any:
         SpecError: the text is not YAML.
     """
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 # nosec B506 - derives from SafeLoader
+        # The loader derives from SafeLoader.
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  # nosec B506
     except yaml.YAMLError as error:
         raise SpecError(f"This is not YAML: {' '.join(str(error).split())}") from error
 

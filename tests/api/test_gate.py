@@ -214,6 +214,8 @@ def test_too_many_changes_are_told_to_wait(settings: Settings, keyring):
         assert "allowed are 2/hour" in problem(refused, 429)["detail"]
         assert refused.headers["retry-after"]
         assert client.get(HERE).status_code == 200
+        # Reading what somebody writes changes nothing, and is asked for at every key that is pressed.
+        assert client.post("/api/v1/specs", json=SPEC).status_code == 200
 
 
 @pytest.mark.redis
@@ -228,6 +230,13 @@ def test_rates_are_counted_for_all_processes_and_go_on_without_redis(settings: S
     away = replace(shared, broker_url="redis://127.0.0.1:1/0")
     with TestClient(create(away), base_url="http://localhost", headers=key) as client:
         assert client.post(HERE, json=SPEC).status_code == 200
+
+
+def test_methods_are_told_to_whom_the_address_is_open(client: TestClient, keyring):
+    answer = client.put("/healthz")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert client.put(HERE).status_code == 401
+    assert client.put(HERE, headers=bearer(keyring["read"])).status_code == 405
 
 
 # Headers, and secrets that stay secret.

@@ -134,6 +134,22 @@ def test_every_number_on_the_dashboard_exists(client: TestClient):
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
+def test_every_label_on_the_dashboard_exists(client: TestClient, lives: Lives):
+    # The first scrape is where the counters begin.
+    scrape(client)
+    lives.done()
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    labels = {label for family in families for sample in family.samples for label in sample.labels}
+    dashboard = json.loads((ROOT / "docker" / "grafana" / "ncmix.json").read_text())
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    grouped = {
+        word for text in expressions for words in re.findall(r"by \(([^)]*)\)", text) for word in words.split(", ")
+    }
+    selected = {word for text in expressions for word in re.findall(r"[{,]\s*(\w+)=", text)}
+    assert grouped | selected >= {"state", "queue", "status", "route", "kind"}
+    assert grouped | selected <= labels
+
+
 def test_the_operations_page_explains_every_number(client: TestClient):
     page = (ROOT / "docs" / "operations.md").read_text()
     ours = {re.sub("_(bucket|count|sum)$", "", name) for name in names(client) if name.startswith("ncmix_")}

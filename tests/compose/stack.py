@@ -6,6 +6,7 @@ import re
 import secrets
 import signal
 import subprocess
+import textwrap
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -19,8 +20,28 @@ _KEY = re.compile(r"ncmix_[0-9a-f]{12}_[0-9a-f]{64}")
 _SHORT = {"NCMIX_LEASE_SECONDS": "12", "NCMIX_RENEW_SECONDS": "3"}
 
 
-class Stack:
-    """`docker compose` with what a test does to it; a context manager that leaves nothing behind."""
+class Project:
+    """`docker compose` as an operator runs it, with these variables in the shell."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+
+    def compose(self, *words: str) -> str:
+        """What `docker compose …` prints."""
+        return self._said(["docker", "compose", *words], ROOT)
+
+    def shell(self, script: str, folder: Path) -> str:
+        """What a script of the documents prints, run in a folder of the operator's."""
+        return self._said(["bash", "-euo", "pipefail", "-c", script], folder)
+
+    def _said(self, command: list[str], folder: Path) -> str:
+        done = subprocess.run(command, cwd=folder, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
+
+
+class Stack(Project):
+    """One installation, with what a test does to it; a context manager that leaves nothing behind."""
 
     def __init__(self) -> None:
         self.project = f"ncmix-test-{secrets.token_hex(3)}"
@@ -28,16 +49,12 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         self.key = ""
         self.times: dict[str, float] = {}
-        self._environment = {
+        self.sizes: dict[str, int] = {}
+        super().__init__({
             **os.environ, **_SHORT, "NCMIX_DEVICE": "cpu", "NCMIX_PORT": str(self.port), "DOCKER_BUILDKIT": "1",
-        }  # fmt: skip
-
-    def compose(self, *words: str) -> str:
-        """What `docker compose …` prints."""
-        command = ["docker", "compose", "-p", self.project, *words]
-        done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        return done.stdout
+            "NCMIX_REVISION": self.project, "COMPOSE_PROJECT_NAME": self.project,
+            "COMPOSE_FILE": str(ROOT / "docker-compose.yml"),
+        })  # fmt: skip
 
     def timed(self, what: str, *words: str) -> str:
         """As `compose`; how long it took is told in the end."""
@@ -96,3 +113,15 @@ class Stack:
         if kind is not None:
             print(self.compose("logs", "--tail", "50"))  # noqa: T201 - all that is left of it
         self.compose("down", "-v", "--remove-orphans", "-t", "5")
+
+
+def docker(*words: str) -> str:
+    """What `docker …` prints."""
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout  # noqa: S607
+
+
+def documented(title: str) -> list[str]:
+    """The blocks of commands that docs/operations.md has between this title, or words in bold, and the next."""
+    page = (ROOT / "docs" / "operations.md").read_text().partition(title)[2]
+    section = re.split(r"\n## |\n\*\*", page)[0]
+    return [textwrap.dedent(block) for block in re.findall(r"\n\n((?:    .*\n)+)", section)]

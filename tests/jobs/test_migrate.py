@@ -10,9 +10,11 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from ncmix.jobs.database import create
+from ncmix.jobs.database import Database, create
 from ncmix.jobs.migrate import current, head, migrate
 from ncmix.jobs.service_tables import Base
+from ncmix.spec import parse
+from tests.jobs.helpers import get, submit
 from tests.servers import Postgres
 
 
@@ -45,6 +47,21 @@ def test_processes_that_migrate_at_once_wait_for_each_other(empty_url: str, tmp_
     assert [process.returncode for process in started] == [0, 0, 0], said
     assert sum("Running upgrade" in text for text in said) == 1
     assert all(f"The schema is at revision {head()}." in text for text in said)
+
+
+def test_every_older_schema_can_be_gone_back_to_and_comes_up_again_with_its_data(empty_url: str) -> None:
+    migrate(empty_url)
+    database = Database(empty_url)
+    made = submit(database, parse({"dataset": "digits", "model": "mlp"})).id
+    for number in range(int(head()) - 1, 2, -1):
+        # Step by step, as well as from the newest: each way down has to leave what the next one expects.
+        migrate(empty_url, f"{number:04}")
+        assert current(database.engine) == f"{number:04}"
+    for number in range(3, int(head())):
+        migrate(empty_url)
+        assert get(database, made).state == "queued"
+        migrate(empty_url, f"{number:04}")
+    database.dispose()
 
 
 def test_a_setting_that_cannot_be_used_is_a_sentence_and_not_a_traceback() -> None:
