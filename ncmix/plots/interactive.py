@@ -9,7 +9,8 @@ import numpy as np
 import pydantic_core
 from matplotlib.colors import to_hex
 
-from ncmix.plots import heat, naming, plane, theme
+from ncmix.plots import clouds, heat, naming, theme
+from ncmix.plots.naming import escaped
 from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Panel, Picture, Style
 from ncmix.plots.tidy import plain
@@ -117,12 +118,7 @@ def _legend_height(picture: Picture) -> int:
 
 def _title(picture: Picture, shared: str) -> str:
     said = ", ".join(filter(None, (shared, picture.note))) or (picture.groups[0] if len(picture.groups) == 1 else "")
-    return f"<b>{_text(picture.title)}</b>" + (f"<br><sup>{_text(said)}</sup>" if said else "")
-
-
-def _text(words: str) -> str:
-    """What users wrote, as it is: Plotly reads a little HTML in every text."""
-    return html.escape(words, quote=False)
+    return f"<b>{escaped(picture.title)}</b>" + (f"<br><sup>{escaped(said)}</sup>" if said else "")
 
 
 def _places(picture: Picture, height: int) -> Iterator[tuple[list[float], list[float]]]:
@@ -159,7 +155,7 @@ def _axis(axis: Axis, domain: list[float], anchor: str, colours: theme.Palette) 
     if axis.share:
         made["tickformat"] = ".0%" if not axis.log else ".2~%"
     if axis.ticks:
-        made |= {"tickvals": [at for at, _ in axis.ticks], "ticktext": [_text(name) for _, name in axis.ticks]}
+        made |= {"tickvals": [at for at, _ in axis.ticks], "ticktext": [escaped(name) for _, name in axis.ticks]}
     return made
 
 
@@ -175,8 +171,8 @@ def _fixed(panel: Panel, axis: Axis, *, up: bool = False) -> Json:
 
 
 def _head(name: str, meaning: str, place: tuple[list[float], list[float]], colours: theme.Palette) -> Json:
-    lines = [f"<b>{_text(name)}</b>"] if name else []
-    lines.append(f'<span style="color:{colours.muted}">{_text(meaning)}</span>')
+    lines = [f"<b>{escaped(name)}</b>"] if name else []
+    lines.append(f'<span style="color:{colours.muted}">{escaped(meaning)}</span>')
     return {
         "text": "<br>".join(lines), "showarrow": False, "align": "left", "font": {"size": 11},
         "xref": "paper", "yref": "paper", "x": place[0][0], "y": place[1][1], "xanchor": "left", "yanchor": "bottom",
@@ -191,14 +187,14 @@ def _traces(panel: Panel, picture: Picture, run_colours: Sequence[str], colours:
             case HeatMap():
                 yield _heat(mark, colours)
             case Cloud():
-                yield from _cloud(mark, colours, large=picture.layout == "plane")
+                yield from clouds.traces(mark, colours, picture.layout)
 
 
 def _line(line: Line, picture: Picture, run_colours: Sequence[str], colours: theme.Palette) -> Iterator[Json]:
     style = STYLES[line.style]
     colour = colours.muted if line.group is None else run_colours[line.group]
     group = "" if line.group is None else picture.groups[line.group]
-    name = _text(" · ".join(filter(None, (group, style.meaning))))
+    name = escaped(" · ".join(filter(None, (group, style.meaning))))
     # A band as wide as a point is none: it is a bar.
     bar = {} if line.std is None or len(line.x) > 1 else {"error_y": {"array": plain(line.std), "thickness": 2}}
     if line.std is not None and not bar:
@@ -240,47 +236,9 @@ def _heat(mark: HeatMap, colours: theme.Palette) -> Json:
         "zmax": mark.high,
         "colorscale": [[at, to_hex(scale(at))] for at in (0.0, 0.5, 1.0)],
         "colorbar": {"tickformat": ".0%" if mark.shares else "", "thickness": 12},
-        "customdata": [[f"{_text(row)} / {_text(column)}" for column in mark.columns] for row in mark.rows],
+        "customdata": [[f"{escaped(row)} / {escaped(column)}" for column in mark.columns] for row in mark.rows],
         "hovertemplate": "%{customdata}: %{z:.3f}<extra></extra>",
     }
-
-
-def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Json]:
-    probe = cloud.probe
-    rgb_P3 = plane.hues(probe, colours)
-    for same, name in ((True, "same class"), (False, "different classes")):
-        some_P = (probe.first == probe.second) == same
-        yield {
-            "type": "scattergl", "mode": "markers", "name": name, "legendgroup": name,
-            "x": plain(probe.points[some_P, 0]), "y": plain(probe.points[some_P, 1]),
-            "marker": {"size": 4 if large else 2.5, "color": [to_hex(rgb) for rgb in rgb_P3[some_P]]},
-            "customdata": [f"λ = {lam:.2f}, {a} with {b}" for lam, a, b in
-                           zip(probe.lam[some_P], probe.first[some_P], probe.second[some_P], strict=True)],
-            "hovertemplate": "%{customdata}<extra></extra>",
-        }  # fmt: skip
-    tips = cloud.factor * np.asarray(probe.classifier, np.float64)
-    # From the origin to each tip and back: one line for all three.
-    spokes = np.stack([np.zeros_like(tips), tips, np.zeros_like(tips)], 1).reshape(-1, 2)
-    names = ["", "", ""] * len(tips)
-    names[1::3] = [f"<b>{_text(name)}</b>" for name in probe.class_names]
-    yield {
-        "type": "scatter", "mode": "lines+markers+text", "name": "classifier row", "legendgroup": "classifier",
-        "x": plain(spokes[:, 0]), "y": plain(spokes[:, 1]), "text": names, "textposition": "top center",
-        "textfont": {"size": 14 if large else 9}, "line": {"color": colours.ink, "width": 1.5},
-        "marker": {"size": [0, 10 if large else 5, 0] * len(tips), "symbol": "diamond", "color": colours.ink,
-                   "opacity": 1, "line": {"color": colours.paper, "width": 1}},
-    }  # fmt: skip
-    if fit := probe.theory:
-        yield {
-            "type": "scatter", "mode": "markers", "name": "theory, best fit", "legendgroup": "theory",
-            "x": plain(fit.same[:, 0]), "y": plain(fit.same[:, 1]), "showlegend": False,
-            "marker": {"size": 12, "symbol": "circle-open", "color": colours.theory, "line": {"width": 2}},
-        }  # fmt: skip
-        for path in fit.different:
-            yield {
-                "type": "scatter", "mode": "lines", "name": "theory, best fit", "legendgroup": "theory",
-                "x": plain(path[:, 0]), "y": plain(path[:, 1]), "line": {"color": colours.theory, "width": 2},
-            }  # fmt: skip
 
 
 def _name_once(data: list[Json]) -> None:

@@ -1,5 +1,6 @@
 """How runs are called in a figure: short, printable, and each otherwise."""
 
+import html
 from collections.abc import Sequence
 
 from ncmix.plots.picture import Panel, Picture
@@ -73,6 +74,11 @@ def words(panel: Panel, picture: Picture, names: Sequence[str]) -> tuple[str, st
     if picture.layout == "maps":
         return group, f"{panel.name}, {panel.meaning.rpartition(', ')[2]}"
     return group, f"{panel.name}: {panel.meaning}"
+
+
+def escaped(words: str) -> str:
+    """What users wrote, as it is, for Plotly, which reads a little HTML in every text."""
+    return html.escape(words, quote=False)
 
 
 def nothing(runs: Sequence[Run], what: str, until: int | None) -> str:

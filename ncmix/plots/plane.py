@@ -131,10 +131,7 @@ def _frame_and_names(
     middle_2, side = _square(shown_X2)
     if class_names:
         names = [naming.shortened(name, LONGEST_CLASS) for name in class_names]
-        half_32 = np.array([(0.5 * CHARACTER * len(name), 0.5 * LINE) for name in names])
-        # The names enlarge the frame, and a larger frame the names: the second guess is close enough.
-        side = _placed(shown_X2, rows_32, side / inches * half_32)[2]
-        at_32, middle_2, side = _placed(shown_X2, rows_32, side / inches * half_32)
+        at_32, middle_2, side = placed(shown_X2, rows_32, inches, names)
         _names(axes, at_32, names, colours)
     _frame(axes, middle_2, side, colours)
 
@@ -143,6 +140,16 @@ def _names(axes: Axes, at_32: NDArray[np.float64], names: Sequence[str], colours
     for (x, y), name in zip(at_32, names, strict=True):
         text = axes.text(x, y, name, ha="center", va="center", color=colours.ink, fontsize=theme.PANEL, zorder=5)
         text.set_fontweight("bold")
+
+
+def placed(
+    shown_X2: NDArray[np.floating], rows_32: NDArray[np.float64], inches: float, names: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Where names stand clear of all that is shown in a square of so many inches; its middle and side, to hold both."""
+    half_32 = np.array([(0.5 * CHARACTER * len(name), 0.5 * LINE) for name in names])
+    # The names enlarge the frame, and a larger frame the names: the second guess is close enough.
+    side = _placed(shown_X2, rows_32, _square(shown_X2)[1] / inches * half_32)[2]
+    return _placed(shown_X2, rows_32, side / inches * half_32)
 
 
 def _placed(

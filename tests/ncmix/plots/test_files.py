@@ -5,13 +5,14 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ncmix import plots
-from ncmix.plots import PLOTS, THEMES, Options, PlotOptionError, Size, bundle, draw, render
+from ncmix.plots import PLOTS, THEMES, Options, PlotOptionError, Size, bundle, draw, figure, render
 from ncmix.plots.picture import Cloud, HeatMap, Line
 from tests.ncmix.plots import synthetic
 
@@ -89,6 +90,20 @@ def test_an_interactive_line_has_its_band_and_one_entry_in_the_legend():
     assert len(bands) == 16 * 2 - 4
     named = [trace["name"] for trace in made["data"] if trace.get("showlegend")]
     assert sorted(named) == ["none (3 runs) · test", "none (3 runs) · train"]
+
+
+def test_interactive_mixtures_lie_below_the_names_of_their_classes_and_clear_of_them():
+    made = figure(plots.last_layer(synthetic.run(mixup=True)))["data"]
+    kinds = [trace["name"] if "name" in trace else trace["mode"] for trace in made]
+    assert kinds.index("text") > kinds.index("different classes")
+    assert {trace["type"] for trace in made} == {"scatter"}, "WebGL would draw over them"
+    names = made[kinds.index("text")]
+    points = np.array([[x, y] for trace in made[:2] for x, y in zip(trace["x"], trace["y"], strict=True)])
+    assert [re.sub("<.*?>", "", text) for text in names["text"]] == ["airplane", "automobile", "bird"]
+    for at in zip(names["x"], names["y"], strict=True):
+        assert np.linalg.norm(points - at, axis=1).min() > 0.5
+    many = replace(synthetic.run(), probes={0: synthetic.probe(per_pair=1500)})
+    assert "scattergl" in {trace["type"] for trace in figure(plots.last_layer(many))["data"]}
 
 
 def test_a_page_that_stands_alone_holds_plotly_itself():
