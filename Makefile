@@ -52,8 +52,14 @@ audit: install  ## known faults of the locked packages; asks pypi.org
 	$(BIN)/uv tool run pip-audit==2.10.1 --strict --require-hashes --disable-pip -r requirements.lock
 
 .PHONY: fuzz
-fuzz: install  ## ten thousand broken pickles, pictures, YAML texts, checkpoints, specs and addresses: make fuzz CASES=10000
+fuzz: install  ## ten thousand broken pickles, pictures, YAML texts, checkpoints and bodies, and requests of all kinds: make fuzz CASES=10000
 	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.fuzz.contract --cases $(or $(CASES),10000)
+
+.PHONY: openapi
+openapi: install  ## renew docs/openapi.json, what the API says of itself
+	@mkdir -p build
+	$(BIN)/python -m api.snapshot > build/openapi.json && mv build/openapi.json docs/openapi.json
 
 .PHONY: bench-train
 bench-train: install  ## images/s of our step, our loop and a plain PyTorch loop

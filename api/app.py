@@ -7,23 +7,19 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
-from api import handlers, models, problems
-from api.bodies import BodyLimit, Extension
+from api import handlers, problems
+from api.bodies import BodyLimit
 from api.context import Context
+from api.description import describe
 from api.gate import Gate
 from api.headers import Headers
 from api.meters import Latencies, Meters
 from api.routes import (
     assets,
-    docs,
     experiments,
     exports,
     features,
@@ -37,7 +33,7 @@ from api.routes import (
     sweeps,
     vocabulary,
 )
-from api.web import asking, comparing, experiment, figures, files, listing
+from api.web import asking, comparing, experiment, figures, files, listing, reference
 from api.web import sweeps as sweep_pages
 from api.web.rendering import failure
 from ncmix import __version__
@@ -45,21 +41,8 @@ from ncmix.jobs import duties
 from ncmix.jobs.heartbeat import Heartbeat
 from ncmix.jobs.settings import Settings
 from ncmix.plots import warm
-from ncmix.spec import Spec, Sweep
 
 _JOIN_SECONDS = 5.0
-_REF = "#/components/schemas/{model}"
-# What no signature names.
-_DESCRIBED: tuple[type[BaseModel], ...] = (
-    Spec,
-    Sweep,
-    Extension,
-    problems.Problem,
-    models.PlotData,
-    models.NewMetrics,
-    models.NewOutput,
-    models.End,
-)
 _ROUTERS = (
     experiments.router,
     specs.router,
@@ -72,7 +55,6 @@ _ROUTERS = (
     vocabulary.router,
     health.router,
     login.router,
-    docs.router,
     meters.router,
     assets.router,
     # The web page.
@@ -81,6 +63,7 @@ _ROUTERS = (
     comparing.router,
     asking.router,
     sweep_pages.router,
+    reference.router,
     figures.router,
     files.router,
 )
@@ -112,7 +95,7 @@ def create(settings: Settings) -> FastAPI:
     for middleware in (BodyLimit, Gate, Headers):
         app.add_middleware(middleware)
     app.add_middleware(Latencies, meters=app.state.meters)
-    app.openapi = lambda: _openapi(app)
+    app.openapi = lambda: describe(app)
     return app
 
 
@@ -163,34 +146,3 @@ def _warm() -> None:
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's description, with what it cannot see: the spec in a body, the problem in every error."""
-    if app.openapi_schema is None:
-        described = get_openapi(
-            title=app.title,
-            version=app.version,
-            openapi_version=app.openapi_version,
-            summary=app.summary,
-            description=app.description,
-            routes=app.routes,
-            license_info=app.license_info,
-        )
-        _, found = models_json_schema(
-            [(model, "validation") for model in _DESCRIBED],
-            ref_template=_REF,
-        )
-        described["components"]["schemas"].update(found["$defs"])
-        _drop_other_errors(described)
-        app.openapi_schema = described
-    return app.openapi_schema
-
-
-def _drop_other_errors(described: dict[str, Any]) -> None:
-    """Remove FastAPI's own form of a 422, which is never sent."""
-    for name in ("HTTPValidationError", "ValidationError"):
-        described["components"]["schemas"].pop(name, None)
-    for operation in (o for path in described["paths"].values() for o in path.values()):
-        if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-            del operation["responses"]["422"]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
-from ncmix.spec import Expansion, Spec, Sweep, SweepError, expand, parse_sweep
+from ncmix.spec import MOST_EPOCHS, Expansion, Spec, Sweep, SweepError, expand, parse_sweep
 from ncmix.spec import problems as problems_of
 
 LIMIT = 2**20
@@ -81,6 +81,10 @@ async def _spec(request: Request) -> Spec:
 PostedSpec = Annotated[Spec, Depends(_spec)]
 
 
+# What is no assignment is refused with a sentence; the pattern is for who reads of it.
+Assignment = Annotated[str, Field(max_length=1000, json_schema_extra={"pattern": "^[^=]+="})]
+
+
 class Extension(BaseModel):
     """How far a training goes on: `epochs` are all epochs, those that are done included; `set` says what else changes,
     in words such as `schedule=constant`.
@@ -88,8 +92,8 @@ class Extension(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    epochs: int = Field(ge=2, le=1_000_000, examples=[500])
-    set: list[Annotated[str, Field(max_length=1000)]] = Field([], max_length=20, examples=[["schedule=constant"]])
+    epochs: int = Field(ge=2, le=MOST_EPOCHS, examples=[500])
+    set: list[Assignment] = Field([], max_length=20, examples=[["schedule=constant"]])
 
 
 async def _extension(request: Request) -> Extension:
@@ -143,13 +147,14 @@ _EXAMPLES = {
 }
 
 
-def json_in_openapi(model: type[BaseModel], **more: Any) -> dict[str, Any]:
+def _json_in_openapi(model: type[BaseModel], **more: Any) -> dict[str, Any]:
     """What OpenAPI says of such a body: the endpoint itself sees only what was read from it."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, **more}}}}
 
 
-SPEC_IN_OPENAPI = json_in_openapi(Spec, examples=_EXAMPLES)
+SPEC_IN_OPENAPI = _json_in_openapi(Spec, examples=_EXAMPLES)
+EXTENSION_IN_OPENAPI = _json_in_openapi(Extension, example={"epochs": 500, "set": ["schedule=constant"]})
 
 _SWEEPS = {
     "grid": {
@@ -177,4 +182,4 @@ _SWEEPS = {
     },
 }
 
-SWEEP_IN_OPENAPI = json_in_openapi(Sweep, examples=_SWEEPS)
+SWEEP_IN_OPENAPI = _json_in_openapi(Sweep, examples=_SWEEPS)

@@ -14,9 +14,9 @@ from ncmix.jobs.files import File
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.IGNORECASE)
 
 HEADERS = {
-    "ETag": {"description": "Made of the SHA-256 of the data", "schema": {"type": "string"}},
-    "Accept-Ranges": {"description": "bytes, or none", "schema": {"type": "string"}},
-    "Content-Disposition": {"description": "What the file is called", "schema": {"type": "string"}},
+    "ETag": {"description": "Made of the SHA-256 of the data", "required": True, "schema": {"type": "string"}},
+    "Accept-Ranges": {"description": "bytes, or none", "required": True, "schema": {"type": "string"}},
+    "Content-Disposition": {"description": "What the file is called", "required": True, "schema": {"type": "string"}},
 }
 
 

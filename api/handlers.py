@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,7 +17,6 @@ from api import headers
 from api.problems import FieldError, Problem, ProblemError, ProblemResponse, answer, problem, sentence
 from ncmix.jobs.chunks import DamagedSetError
 from ncmix.jobs.cursors import CursorError
-from ncmix.jobs.following import FollowError
 from ncmix.jobs.idempotency import InFlightError, KeyReusedError
 from ncmix.jobs.objects import ObjectError
 from ncmix.jobs.parcel import RefusedFileError
@@ -75,13 +74,6 @@ def _conflict(request: Request, error: Exception) -> ProblemResponse:
 
 def _cursor(request: Request, error: Exception) -> ProblemResponse:
     wrong = FieldError(pointer="/cursor", detail=str(error), part="query")
-    return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
-
-
-def _place(request: Request, error: Exception) -> ProblemResponse:
-    part: Literal["header", "query"] = "header" if "last-event-id" in request.headers else "query"
-    pointer = "/Last-Event-ID" if part == "header" else "/after"
-    wrong = FieldError(pointer=pointer, detail=str(error), part=part)
     return answer(problem(422, "invalid-parameter", str(error), errors=[wrong]))
 
 
@@ -180,7 +172,6 @@ _HANDLERS: dict[type[Exception], Any] = {
     KeyReusedError: _reused,
     InFlightError: _in_flight,
     CursorError: _cursor,
-    FollowError: _place,
     RequestValidationError: _invalid,
     HTTPException: _http,
     OperationalError: unavailable,

@@ -58,15 +58,14 @@ class Headers:
         await self.app(scope, receive, with_headers)
 
 
-def policy_of(page: bytes, *hosts: str) -> str:
+def policy_of(page: bytes) -> str:
     """The policy of a page that we made with scripts in it: these and no others, by their hashes.
 
-    Libraries that draw need styles in elements, and pictures they make themselves; `hosts` may send scripts and styles.
+    Libraries that draw need styles in elements, and pictures they make themselves.
     """
-    scripts = " ".join(["'self'", *hosts, *(f"'sha256-{_hash(script)}'" for script in _SCRIPT.findall(page))])
-    styles = " ".join(["'self'", "'unsafe-inline'", *hosts])
+    scripts = " ".join(["'self'", *(f"'sha256-{_hash(script)}'" for script in _SCRIPT.findall(page))])
     return (
-        f"default-src 'none'; script-src {scripts}; style-src {styles}; img-src 'self' data: blob:; "
+        f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
         "connect-src 'self'; worker-src blob:; frame-ancestors 'self'; base-uri 'none'"
     )
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from ncmix import vocabulary
 from ncmix.jobs import tables
@@ -63,45 +63,6 @@ class Experiment(BaseModel):
     latest: dict[str, dict[str, float | None]]
     reason: Reason | None
     links: Links
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "0193b2a4f1c07d1e9a3c",
-                    "title": "digits mlp cross_entropy mixup seed 0",
-                    "state": "running",
-                    "queue": "cpu",
-                    "spec": {"dataset": {"kind": "digits"}, "model": {"kind": "mlp"}, "mix": {"kind": "mixup"}},
-                    "key": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
-                    "parent": None,
-                    "tags": ["demo"],
-                    "priority": 0,
-                    "created_at": "2026-01-01T12:00:00Z",
-                    "started_at": "2026-01-01T12:00:01Z",
-                    "finished_at": None,
-                    "attempt": 1,
-                    "epoch": 12,
-                    "epochs": 200,
-                    "step": 3,
-                    "steps": 23,
-                    "progress": 0.0607,
-                    "eta_seconds": 18.8,
-                    "latest": {"running": {"loss": 0.71}, "train": {"nc1": 1.93}, "test": {"accuracy": 0.96}},
-                    "reason": None,
-                    "links": {
-                        "self": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c",
-                        "metrics": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/metrics",
-                        "features": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/features",
-                        "log": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/log",
-                        "events": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/events",
-                        "stream": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/stream",
-                        "plots": {"nc": f"{ROOT}/experiments/0193b2a4f1c07d1e9a3c/plots/nc.png"},
-                    },
-                }
-            ]
-        }
-    )
 
     @classmethod
     def of(cls, row: tables.Experiment) -> "Experiment":

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from fastapi import Depends
 from fastapi import Path as PathParameter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from ncmix.jobs import following, journal
@@ -16,19 +25,28 @@ from ncmix.plots import Options, Size, Split, Theme
 from ncmix.plots.options import HIGHEST_DPI, LARGEST, LOWEST_DPI, SMALLEST
 from ncmix.presets import Scale
 from ncmix.results import MetricSplit
-from ncmix.spec import VOCABULARY
+from ncmix.spec import MOST_EPOCHS, VOCABULARY
 
 # Nothing else can be an id, and the database need not be asked about it.
 ID = re.compile(r"[0-9a-f]{20}")
+# Whatever else stands there is 404 and not 422: the pattern is for who reads of it.
+IdInPath = Annotated[
+    str,
+    PathParameter(
+        description="Twenty hexadecimal digits.",
+        examples=["0193b2a4f1c07d1e9a3c"],
+        json_schema_extra={"pattern": f"^{ID.pattern}$"},
+    ),
+]
 _MOST_COMPARED = 20
 _MOST_GROUPED = 200
 # More lines than this nobody tells apart.
 MOST_LINES = 48
-# More than any log or any number of epochs, and still a number that databases take.
+# More than any log or any number of events, and still a number that databases take.
 LARGEST_NUMBER = 2**53
 
 
-async def _experiment_id(id: Annotated[str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"])]) -> str:  # noqa: A002
+async def _experiment_id(id: IdInPath) -> str:  # noqa: A002 - the word of the address
     journal.note(experiment=(checked := checked_id(id)))
     return checked
 
@@ -58,7 +76,7 @@ def _known(axis: str) -> tuple[AfterValidator, FieldInfo]:
             raise ValueError(f"{value!r} is not known; allowed are {', '.join(allowed)}")
         return value
 
-    return AfterValidator(check), Field(json_schema_extra=in_schema)
+    return AfterValidator(check), Field(description=f"Only those with this {axis}.", json_schema_extra=in_schema)
 
 
 class Parameters(BaseModel):
@@ -81,8 +99,15 @@ class SubmitPreset(Submit, PresetScale):
     """How a preset is submitted, and at which scale."""
 
 
-Cursor = Annotated[str | None, Field(max_length=200, description="`next_cursor` of the page before.")]
-Limit = Annotated[int, Field(ge=1, le=200)]
+Cursor = Annotated[
+    str | None,
+    Field(
+        max_length=200,
+        description="`next_cursor` of the page before.",
+        json_schema_extra={"pattern": r"^[A-Za-z0-9_-]*$"},
+    ),
+]
+Limit = Annotated[int, Field(ge=1, le=200, description="How many a page has, at most.")]
 # What can be an id of a sweep.
 SweepWord = Annotated[str, Field(pattern=r"^[0-9a-f]{20}$", examples=["0193b2a4f1c07d1e9a3c"])]
 
@@ -90,17 +115,17 @@ SweepWord = Annotated[str, Field(pattern=r"^[0-9a-f]{20}$", examples=["0193b2a4f
 class Listing(Parameters):
     """Which experiments are listed, and in which order."""
 
-    state: State | None = None
+    state: State | None = Field(None, description="Only those in this state.")
     dataset: Annotated[str, *_known("dataset")] | None = None
     model: Annotated[str, *_known("model")] | None = None
     loss: Annotated[str, *_known("loss")] | None = None
     mix: Annotated[str, *_known("mix")] | None = None
-    tag: str | None = Field(None, pattern=r"^[A-Za-z0-9._:=-]{1,64}$")
+    tag: str | None = Field(None, pattern=r"^[A-Za-z0-9._:=-]{1,64}$", description="Only those with this tag.")
     sweep: SweepWord | None = Field(None, description="Only cells of this sweep.")
     id: str | None = Field(
         None, pattern=r"^[0-9a-f]{1,20}$", description="The beginning or the end of their ids.", examples=["9a3c"]
     )
-    order: Literal["newest", "oldest"] = "newest"
+    order: Literal["newest", "oldest"] = Field("newest", description="Which come first.")
     cursor: Cursor = None
     limit: Limit = 50
 
@@ -110,17 +135,23 @@ class Listing(Parameters):
         return Filters(self.state, self.dataset, self.model, self.loss, self.mix, self.tag, self.sweep, self.id)
 
 
+# Databases take no larger number here than a spec.
+Epoch = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]
+
+
 class MetricFilter(Parameters):
     """Which metrics; several values of one parameter admit each of them."""
 
-    name: list[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]] = Field([], examples=[["nc1"]])
-    split: list[MetricSplit] = []
+    name: list[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]] = Field(
+        [], description="Only these; several are written one by one.", examples=[["nc1"]]
+    )
+    split: list[MetricSplit] = Field([], description="Only of these splits.")
 
 
 class FeatureChoice(Parameters):
     """Which features of a set."""
 
-    epoch: int | None = Field(None, ge=0, le=LARGEST_NUMBER, description="Default: the last of which the set was kept.")
+    epoch: Epoch | None = Field(None, description="Default: the last of which the set was kept.")
     array: str | None = Field(
         None, max_length=64, description="One array; default: all of them, or for npy H.", examples=["H"]
     )
@@ -139,17 +170,34 @@ class LogRange(Parameters):
     """Which bytes of a log."""
 
     offset: int = Field(0, ge=0, le=LARGEST_NUMBER, description="The header Next-Offset of the answer before.")
-    limit: int = Field(2**20, ge=1, le=2**24)
+    limit: int = Field(2**20, ge=1, le=2**24, description="How many bytes, at most.")
+
+
+def _place(text: str) -> str:
+    following.Cursor.parse(text)
+    return text
+
+
+def _in_schema(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": ["812.37.10240"]})
+
+
+# A place in a stream; the pattern bounds its length as well. In a header, where EventSource has it so, empty is none.
+Place = Annotated[str, Field(max_length=50), AfterValidator(_place), _in_schema(following.PATTERN)]
+PlaceOrNone = Annotated[
+    str,
+    Field(max_length=50),
+    AfterValidator(lambda text: text and _place(text)),
+    _in_schema(f"{following.PATTERN}|^$"),
+]
 
 
 class StreamStart(Parameters):
     """Where a stream begins."""
 
-    after: str = Field(
+    after: Place = Field(
         str(following.Cursor()),
-        max_length=50,
         description="The id of the last event that was seen; a header Last-Event-ID, as browsers send, comes first.",
-        examples=["812.37.10240"],
     )
 
 
@@ -157,7 +205,7 @@ class EventRange(Parameters):
     """Which events."""
 
     after: int = Field(0, ge=0, le=LARGEST_NUMBER, description="`last_id` of the answer before.")
-    limit: int = Field(1000, ge=1, le=10_000)
+    limit: int = Field(1000, ge=1, le=10_000, description="How many, at most.")
 
 
 def words(text: str) -> list[str]:
@@ -172,7 +220,7 @@ _Inches = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
 class PlotOptions(Parameters):
     """How an experiment is drawn."""
 
-    epoch: int | None = Field(None, ge=0, le=LARGEST_NUMBER, description="Its state at this epoch; default: the last.")
+    epoch: Epoch | None = Field(None, description="Its state at this epoch; default: the last.")
     epochs: _Numbers | None = Field(
         None, description="Columns of last-layer-grid, with commas between.", examples=["1,10,100"]
     )
@@ -180,7 +228,7 @@ class PlotOptions(Parameters):
         None, description="Of the three probed classes those whose mixtures are drawn.", examples=["0,1"]
     )
     split: Split | None = Field(None, description="Of which split, where a plot shows one.")
-    theme: Theme = "light"
+    theme: Theme = Field("light", description="Dark lines on light paper, or light ones on dark.")
     width: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
     height: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
     dpi: int = Field(160, ge=LOWEST_DPI, le=HIGHEST_DPI, description="Dots an inch of PNG.")
@@ -219,6 +267,7 @@ class CompareOptions(PlotOptions):
     ids: str | None = Field(
         None,
         description=f"Up to {_MOST_COMPARED} ids with commas between; up to {_MOST_GROUPED} that are grouped.",
+        json_schema_extra={"pattern": rf"^{ID.pattern}(,{ID.pattern}){{0,{_MOST_GROUPED - 1}}}$"},
         examples=["0193b2a4f1c07d1e9a3c,0193b2a4f1c19b22c4d0"],
         validate_default=True,
     )

@@ -76,10 +76,15 @@ NEEDED: dict[str, Scope | None] = {
 def needed(routes: Iterable[BaseRoute], request: Any) -> Scope | None:
     """The scope that a request (its ASGI scope) needs; None: it needs no key.
 
-    Where there is nothing, or not by this method, anybody with a key may hear so, and nobody without.
+    Where there is nothing, or not by this method, anybody with a key may hear so, and nobody without; but where
+    everybody may ask for something, everybody may hear of which methods.
     """
+    other_methods: list[str] = []
     for route in routes:
         match, _ = route.matches(request)
+        name = getattr(route, "name", "")
         if match == Match.FULL:
-            return NEEDED.get(getattr(route, "name", ""), "admin")
-    return "read"
+            return NEEDED.get(name, "admin")
+        if match == Match.PARTIAL:
+            other_methods.append(name)
+    return None if any(NEEDED.get(name, "admin") is None for name in other_methods) else "read"

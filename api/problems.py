@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from ncmix import spec
@@ -31,22 +31,6 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[FieldError] = []
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "urn:ncmix:problem:invalid-spec",
-                    "title": "The spec cannot be used",
-                    "status": 422,
-                    "detail": "1 field is wrong.",
-                    "errors": [
-                        {"pointer": "/optimizer/lr", "detail": "-1 must be greater than 0.", "part": "body"},
-                    ],
-                }
-            ]
-        }
-    )
 
 
 class ProblemError(Exception):

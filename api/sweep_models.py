@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.models import ROOT, instant
 from ncmix.jobs import tables
@@ -13,34 +13,6 @@ from ncmix.jobs.progress import CellState, Progress
 from ncmix.jobs.sweep_tables import Group, Statistic, Table
 from ncmix.plots import PLOTS
 from ncmix.spec import Problem, written
-
-_ID = "0193b2a4f1c07d1e9a3c"
-_HERE = f"{ROOT}/sweeps/{_ID}"
-_EXAMPLE = {
-    "id": _ID,
-    "name": "digits-losses",
-    "tags": ["paper"],
-    "created_at": "2026-01-01T12:00:00Z",
-    "cancelled_at": None,
-    "cells": 12,
-    "states": {"queued": 8, "running": 1, "succeeded": 3},
-    "progress": 0.29,
-    "eta_seconds": 118.0,
-    "definition": {
-        "name": "digits-losses",
-        "tags": ["paper"],
-        "base": {"dataset": "digits", "model": "mlp", "epochs": 50},
-        "grid": {"loss": ["cross_entropy", "mse"], "mix": ["none", "mixup"]},
-        "seeds": [0, 1, 2],
-    },
-    "links": {
-        "self": _HERE,
-        "table": f"{_HERE}/table",
-        "csv": f"{_HERE}/table.csv",
-        "experiments": f"{ROOT}/experiments?sweep={_ID}",
-        "plots": {"nc": f"{ROOT}/compare/plots/nc.png?sweep={_ID}"},
-    },
-}
 
 
 class SweepLinks(BaseModel):
@@ -72,8 +44,6 @@ class SweepRecord(BaseModel):
     definition: dict[str, Any]
     links: SweepLinks
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
-
     @classmethod
     def of(cls, row: tables.Sweep, progress: Progress, **more: int) -> Self:
         """The row as it is shown."""
@@ -88,7 +58,7 @@ class SweepRecord(BaseModel):
             progress=progress.progress,
             eta_seconds=progress.eta_seconds,
             definition=row.definition,
-            links=_links(row.id),
+            links=links(row.id),
             **more,
         )
 
@@ -107,8 +77,6 @@ class SweepSubmitted(SweepRecord):
 
     made: int
     shared: int
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_EXAMPLE, "made": 8, "shared": 4}]})
 
 
 class SweepEstimate(BaseModel):
@@ -148,29 +116,6 @@ class SweepPlan(BaseModel):
     invalid: list[LeftOut] = Field(description="What `skip_invalid` leaves out")
     fields: list[str] = Field(description="What tells the cells apart, but for the seed")
     estimate: SweepEstimate
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "cells": 12,
-                    "made": 8,
-                    "shared": 4,
-                    "excluded": 0,
-                    "invalid": [],
-                    "fields": ["loss.kind", "mix.kind"],
-                    "estimate": {
-                        "seconds": 96.5,
-                        "seconds_reason": None,
-                        "feature_bytes": 7_341_056,
-                        "feature_bytes_reason": None,
-                        "checkpoint_bytes": None,
-                        "checkpoint_bytes_reason": "No finished run of digits with mlp has checkpoints on record.",
-                    },
-                }
-            ]
-        }
-    )
 
 
 def left_out(problems: Sequence[Problem]) -> list[LeftOut]:
@@ -242,7 +187,8 @@ class SweepTable(BaseModel):
     matrix: SweepMatrix | None
 
 
-def _links(sweep_id: str) -> SweepLinks:
+def links(sweep_id: str) -> SweepLinks:
+    """The addresses of a sweep's parts."""
     here = f"{ROOT}/sweeps/{sweep_id}"
     plots = {name: f"{ROOT}/compare/plots/{name}.png?sweep={sweep_id}" for name in PLOTS}
     experiments = f"{ROOT}/experiments?sweep={sweep_id}"

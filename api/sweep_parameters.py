@@ -3,15 +3,14 @@
 from typing import Annotated
 
 from fastapi import Depends
-from fastapi import Path as PathParameter
 from pydantic import Field, ValidationInfo, field_validator
 
-from api.parameters import ID, LARGEST_NUMBER, Cursor, Limit, Parameters, words
+from api.parameters import ID, Cursor, Epoch, IdInPath, Limit, Parameters, words
 from ncmix.jobs.sweeps import UnknownSweepError
 from ncmix.plots import Split
 
 
-async def _sweep_id(id: Annotated[str, PathParameter(examples=["0193b2a4f1c07d1e9a3c"])]) -> str:  # noqa: A002
+async def _sweep_id(id: IdInPath) -> str:  # noqa: A002 - the word of the address
     if not ID.fullmatch(id):
         raise UnknownSweepError(id)
     return id
@@ -55,10 +54,8 @@ class SweepTableOptions(Parameters):
         examples=["accuracy,nc1"],
     )
     split: list[Split] = Field([], description="Whose; default: train and test. In a matrix the first.")
-    epoch: int | None = Field(
+    epoch: Epoch | None = Field(
         None,
-        ge=0,
-        le=LARGEST_NUMBER,
         description="Of every cell that has recorded it; default: the last epoch of each that has succeeded.",
     )
     rows: _Field | None = Field(None, description="Field of the rows of a matrix.", examples=["loss.kind"])

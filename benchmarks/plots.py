@@ -1,10 +1,12 @@
-"""How long a picture takes, cold and from memory: `python -m benchmarks.plots`; a table, and build/bench/plots.json.
+"""How long a picture takes, cold and from memory: `python -m benchmarks.plots`; tables, and build/bench/plots.json.
 
 Cold is everything but the import of matplotlib, which the service does as it starts: reading the record, drawing, the
-file. The record holds 20 runs of 500 epochs, every metric measured at each of them, on SQLite in a temporary folder.
+file. The record, on SQLite in a temporary folder, holds 20 runs of 500 epochs, every metric measured at each of them
+and what else plots show at the 14 epochs at which Fisher et al. looked; and a sweep of 1,000 short runs.
 """
 
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -15,51 +17,82 @@ from sqlalchemy.orm import Session
 
 from api.app import create
 from benchmarks import report
-from ncmix.jobs import lifecycle
+from benchmarks.report import Table
+from ncmix.jobs import lifecycle, recording, sweeps
 from ncmix.jobs.database import Database
 from ncmix.jobs.migrate import migrate
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.tables import Experiment, MetricValue
-from ncmix.plots import FORMATS, warm
-from ncmix.spec import parse
+from ncmix.plots import FORMATS, PLOTS, warm
+from ncmix.results import Run, Snapshot
+from ncmix.spec import expand, parse, parse_sweep
 from tests.ncmix.plots import synthetic
 
-RUNS, EPOCHS, REPEATS = 20, 500, 5
-COLD, KEPT = 400, 5
+LOOKED = (1, 3, 5, 9, 17, 33, 65, 129, 201, 251, 301, 351, 401, 500)
+COLD, KEPT = 400.0, 5.0
+_SPEC = {"dataset": "digits", "model": "mlp"}
+# A new row is inserted for each value: so many at once.
+_AT_ONCE = 100_000
+
+Row = tuple[str | float, ...]
 
 
-def fill(database: Database) -> list[str]:
-    """Put the runs on record; gives their ids."""
-    made = []
-    for seed in range(RUNS):
-        with database.transaction() as session:
-            made.append(_add(session, seed))
-    return made
+def compared(database: Database, settings: Settings, runs: int, epochs: int) -> list[str]:
+    """Put runs on record of which everything was measured; gives their ids."""
+    return [_whole(database, settings, seed, epochs) for seed in range(runs)]
 
 
-def _add(session: Session, seed: int) -> str:
-    spec = parse({"dataset": "digits", "model": "mlp", "epochs": EPOCHS, "seed": seed, "measure": {"geometry": None}})
-    experiment = lifecycle.submit(session, spec, "cpu").experiment.id
-    run = synthetic.run(epochs=EPOCHS, mixup=bool(seed % 2))
+def _whole(database: Database, settings: Settings, seed: int, epochs: int) -> str:
+    run = synthetic.run(epochs=epochs, mixup=True)
+    with database.transaction() as session:
+        lifecycle.submit(session, parse({**_SPEC, "epochs": epochs, "seed": seed}), "cpu")
+    with database.transaction() as session:
+        claim = lifecycle.claim(session, ["cpu"], "benchmark", settings)
+    if claim is None:
+        raise RuntimeError("The experiment of the benchmark cannot be claimed.")
+    for epoch in (e for e in LOOKED if e <= epochs):
+        kept = (synthetic.probe(channel=0.5), synthetic.summary(epoch / epochs), synthetic.spread(epoch / epochs, 512))
+        recording.record(database, claim.lease, Snapshot(epoch, (), tuple(each.to_set() for each in kept)))
+    with database.transaction() as session:
+        _values(session, {claim.lease.experiment_id: run})
+        lifecycle.finish(session, claim.lease)
+    return claim.lease.experiment_id
+
+
+def swept(database: Database, settings: Settings, seeds: int) -> str:
+    """Put a sweep on record, with and without mixup, all of which has succeeded; gives its id."""
+    definition = parse_sweep({"base": {**_SPEC, "epochs": 10}, "grid": {"mix": ["none", "mixup"]}, "seeds": seeds})
+    run = synthetic.run(epochs=10)
+    with database.transaction() as session:
+        filled = sweeps.submit(session, definition, expand(definition), settings)
+        ids = [experiment.id for experiment in filled.made]
+        _values(session, dict.fromkeys(ids, run))
+        session.execute(update(Experiment).values(state="succeeded", epoch=10).where(Experiment.id.in_(ids)))
+        return filled.sweep.id
+
+
+def _values(session: Session, runs: dict[str, Run]) -> None:
     columns = ("epoch", "split", "name", "value")
-    rows = [{"experiment_id": experiment, **{c: getattr(row, c) for c in columns}, "note": ""} for row in run.rows]
-    session.execute(insert(MetricValue), rows)
-    session.execute(update(Experiment).where(Experiment.id == experiment).values(epoch=EPOCHS))
-    return experiment
+    rows = [
+        {"experiment_id": experiment_id, **{c: getattr(row, c) for c in columns}, "note": ""}
+        for experiment_id, run in runs.items()
+        for row in run.rows
+    ]
+    for first in range(0, len(rows), _AT_ONCE):
+        session.connection().execute(insert(MetricValue), rows[first : first + _AT_ONCE])
 
 
-def measure(client: TestClient, ids: list[str]) -> dict[str, dict[str, float]]:
-    """Median milliseconds by plot and format; no picture is asked for twice as a cold one."""
-    found: dict[str, dict[str, float]] = {}
-    for name in ("nc", "curves"):
-        for kind in FORMATS:
-            cold, again = [], []
-            for repeat in range(REPEATS):
-                address = f"/api/v1/compare/plots/{name}.{kind}?ids={','.join(ids)}&dpi={160 + repeat}"
-                cold.append(_milliseconds(lambda address=address: client.get(address).raise_for_status()))
-                again.append(_milliseconds(lambda address=address: client.get(address).raise_for_status()))
-            found[f"{name}.{kind}"] = {"cold": median(cold), "from memory": median(again)}
-    return found
+def drawn(client: TestClient, asked: str, names: Sequence[str], kinds: Sequence[str], repeats: int) -> Iterator[Row]:
+    """A row a file: median milliseconds cold, from memory, and if the client has it. None is asked for cold twice."""
+    for name, kind in ((name, kind) for name in names for kind in kinds):
+        cold, again, known = [], [], []
+        for repeat in range(repeats):
+            address = f"/api/v1/compare/plots/{name}.{kind}?{asked}&dpi={160 + repeat}"
+            cold.append(_milliseconds(lambda a=address: client.get(a).raise_for_status()))
+            tag = client.get(address).headers["etag"]
+            again.append(_milliseconds(lambda a=address: client.get(a).raise_for_status()))
+            known.append(_milliseconds(lambda a=address, t=tag: client.get(a, headers={"If-None-Match": t})))
+        yield f"{name}.{kind}", median(cold), COLD, median(again), KEPT, median(known)
 
 
 def _milliseconds(action: Callable[[], object]) -> float:
@@ -68,22 +101,37 @@ def _milliseconds(action: Callable[[], object]) -> float:
     return 1000 * (perf_counter() - start)
 
 
-def main() -> None:
-    """Measure, print, write."""
+def tables(runs: int, epochs: int, seeds: int, repeats: int) -> Iterator[Table]:
+    """Comparisons of whole runs, then pictures of a sweep."""
+    columns = ("plot", "cold", "goal", "from memory", "goal", "304")
     with TemporaryDirectory(prefix="ncmix-bench-") as folder:
         settings = Settings.from_environment({"NCMIX_HOME": folder})
         migrate(settings.database_url)
         database = Database(settings.database_url)
-        ids = fill(database)
+        ids = compared(database, settings, runs, epochs)
+        sweep = swept(database, settings, seeds)
         database.dispose()
-        with TestClient(create(settings)) as client:
+        with TestClient(create(settings), base_url="http://localhost") as client:
             warm()
-            found = measure(client, ids)
-    rows = [(name, row["cold"], row["from memory"]) for name, row in found.items()]
-    title = f"A comparison of {RUNS} runs × {EPOCHS} epochs, milliseconds (goals: {COLD} cold, {KEPT} from memory)"
-    table = report.Table(title, ("plot", "cold", "from memory"), rows)
-    report.show(table)
-    report.write("plots", [table], runs=RUNS, epochs=EPOCHS, repeats=REPEATS)
+            title = f"A comparison of {runs} runs × {epochs} epochs, milliseconds; medians of {repeats}"
+            yield Table(title, columns, list(drawn(client, f"ids={','.join(ids)}", list(PLOTS), FORMATS, repeats)))
+            title = f"A sweep of {2 * seeds:,} runs × 10 epochs in two groups, milliseconds; medians of {repeats}"
+            asked = f"sweep={sweep}&group_by=mix.kind"
+            yield Table(title, columns, list(drawn(client, asked, ("nc", "curves"), ("png", "json"), repeats)))
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plots", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs, not how fast")
+    asked = parser.parse_args()
+    runs, epochs, seeds = (2, 5, 2) if asked.quick else (20, 500, 500)
+    made: list[Table] = []
+    for table in tables(runs, epochs, seeds, asked.repeats):
+        made.append(table)
+        report.show(table)
+        report.write("plots", made, repeats=asked.repeats, quick=asked.quick)
 
 
 if __name__ == "__main__":

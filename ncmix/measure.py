@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ncmix import geometry, losses, metrics, mix, summaries
+from ncmix import geometry, losses, metrics, mix, stats, summaries
 from ncmix.datasets.base import Data, Split
 from ncmix.losses import Outputs, PerSample
 from ncmix.models import Network
@@ -18,6 +18,7 @@ from ncmix.numerics import arithmetic
 from ncmix.ranks import Ranks
 from ncmix.results import ArraySet, Metric, MetricSplit, Probe
 from ncmix.spec import Geometry, Spec
+from ncmix.stats import Statistics
 
 BATCH = 1000
 
@@ -50,18 +51,41 @@ class Measurer:
                 features[name] = yield from self._features(self.splits[name], seconds)
         with self._looking():
             last = epoch == self.spec.measured_epochs[-1]
-            found, sets = self._measure(features, keep=self._keeps(epoch))
-            return found, (*sets, *self._summaries(features, last=last))
+            statistics, means_KD = self._statistics(features)
+            found, sets = self._measure(features, statistics, means_KD, keep=self._keeps(epoch))
+            return found, (*sets, *self._summaries(features, statistics, last=last))
 
     def _keeps(self, epoch: int) -> bool:
         keep = self.spec.features.keep
         return keep == "measured" or (keep == "last" and epoch == self.spec.measured_epochs[-1])
 
-    def _measure(self, features: dict[str, Tensor], keep: bool) -> Measured:
-        means_KD = metrics.class_means(features["train"], self.data.train.y, len(self.data.classes))
+    def _statistics(self, features: dict[str, Tensor]) -> tuple[dict[str, Statistics], Tensor]:
+        """Of every measured split, and the class means (K, D) of the training split, which tell what is nearest."""
+        found: dict[str, Statistics] = {}
+        if "train" in self.spec.measure.splits:
+            found["train"] = self._of("train", features["train"], None)
+            means_KD = found["train"].means.mean_KD
+        else:
+            means_KD = metrics.class_means(features["train"], self.data.train.y, len(self.data.classes))
+        for name in self.spec.measure.splits:
+            if name not in found:
+                found[name] = self._of(name, features[name], means_KD)
+        return {name: found[name] for name in self.spec.measure.splits}, means_KD
+
+    def _of(self, name: str, h_ND: Tensor, means_KD: Tensor | None) -> Statistics:
+        chunks, extras = [(h_ND, self.splits[name].y)], stats.Extras(temperature=name == "test")
+        return stats.statistics(chunks, *self._classifier(), means_KD, extras)
+
+    def _classifier(self) -> tuple[Tensor, Tensor | None]:
+        bias = self.network.bias
+        return self.network.weight.detach(), None if bias is None else bias.detach()
+
+    def _measure(
+        self, features: dict[str, Tensor], statistics: dict[str, Statistics], means_KD: Tensor, keep: bool
+    ) -> Measured:
         found: list[Metric] = []
         for name in self.spec.measure.splits:
-            found += self._split(name, features[name], self.splits[name].y, means_KD)
+            found += self._split(name, features[name], self.splits[name].y, statistics[name])
         sets = [self._kept(name, features[name], self.splits[name].y) for name in self.spec.measure.splits if keep]
         if keep:
             sets.append(_classifier(self.network))
@@ -73,12 +97,12 @@ class Measurer:
                 sets.append(_mixed(probe, _narrow(probe.features, self.spec.features.dtype)))
         return tuple(found), tuple(sets)
 
-    def _summaries(self, features: dict[str, Tensor], *, last: bool) -> tuple[ArraySet, ...]:
-        weight, bias = self.network.weight.detach(), self.network.bias
-        softmax = self.spec.loss.kind in losses.SOFTMAX
-        classifier = summaries.Classifier(weight, None if bias is None else bias.detach(), self.data.classes, softmax)
+    def _summaries(
+        self, features: dict[str, Tensor], statistics: dict[str, Statistics], *, last: bool
+    ) -> tuple[ArraySet, ...]:
+        classifier = summaries.Classifier(*self._classifier(), self.data.classes, self._softmax)
         measured = {name: (features[name], self.splits[name].y) for name in self.spec.measure.splits}
-        return summaries.summarise(measured, classifier, last=last)
+        return summaries.summarise(measured, statistics, classifier, last=last)
 
     def _features(self, split: Split, seconds: float) -> Generator[None, None, Tensor]:
         """(N, D) last-layer features of a split, in float32 on the device; each rank computes a part of them."""
@@ -117,10 +141,12 @@ class Measurer:
         finally:
             self.network.train(training)
 
-    def _split(self, name: MetricSplit, h_ND: Tensor, y_N: Tensor, means_KD: Tensor) -> tuple[Metric, ...]:
-        weight, bias = self.network.weight.detach(), self.network.bias
-        softmax = self.spec.loss.kind in losses.SOFTMAX
-        table = metrics.measure(name, h_ND, y_N, weight, None if bias is None else bias.detach(), means_KD, softmax)
+    @property
+    def _softmax(self) -> bool:
+        return self.spec.loss.kind in losses.SOFTMAX
+
+    def _split(self, name: MetricSplit, h_ND: Tensor, y_N: Tensor, statistics: Statistics) -> tuple[Metric, ...]:
+        table = metrics.tabulate(name, statistics, self._softmax)
         table = (Metric(name, "loss", self._loss(h_ND, y_N)), *table)
         if self.spec.measure.precision == "fp32":
             return table

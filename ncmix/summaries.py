@@ -1,4 +1,4 @@
-"""Features to the summaries that plots need: one more pass over the features of an epoch, in float64 sums.
+"""Features and their statistics to the summaries that plots need: one more pass over the logits of an epoch.
 
 Shapes: N samples, B rows of a block, K classes, D feature dimension, S splits, M bins, R = min(K−1, D).
 """
@@ -11,15 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ncmix import stats
 from ncmix.numerics import arithmetic
 from ncmix.results import ArraySet, Spectra, Summary
-from ncmix.stats import ClassMeans
+from ncmix.spec.measuring import MOST_CLASSES, MOST_DIRECTIONS
+from ncmix.stats import ClassMeans, Statistics
 from ncmix.stats.chunks import blocks
-
-# Up to here the K×K arrays, and the spectra of D×D ones, are kept of every measured epoch; larger ones of the last.
-MOST_CLASSES = 100
-MOST_DIRECTIONS = 1024
 
 # Those of the metric `ece`.
 BINS = 15
@@ -38,26 +34,33 @@ class Classifier:
     softmax: bool = True
 
 
-def summarise(features: Features, classifier: Classifier, *, last: bool) -> tuple[ArraySet, ...]:
+def summarise(
+    features: Features, statistics: Mapping[str, Statistics], classifier: Classifier, *, last: bool
+) -> tuple[ArraySet, ...]:
     """The sets `summary` and `spectrum` of an epoch; `last`, of the last one that is measured, at any size.
+
+    `statistics` are those of the same features with the same classifier, by split, their spectrum included.
 
     Of features or a classifier that are not all finite there is none.
     """
     device = classifier.w_KD.device
     with torch.no_grad(), arithmetic("ieee"), torch.autocast(device.type, enabled=False):
         known = all(torch.isfinite(t).all() for t in (classifier.w_KD, classifier.b_K) if t is not None)
-        means = {name: stats.class_means([pair], len(classifier.w_KD)) for name, pair in features.items()}
-        if not known or not all(m.finite for m in means.values()):
+        if not known or not all(s.means.finite for s in statistics.values()):
             return ()
-        sets = [_summary(features, means, classifier, square=last or len(classifier.w_KD) <= MOST_CLASSES).to_set()]
+        sets = [
+            _summary(features, statistics, classifier, square=last or len(classifier.w_KD) <= MOST_CLASSES).to_set()
+        ]
         if last or classifier.w_KD.shape[1] <= MOST_DIRECTIONS:
-            sets.append(_spectra(features, means).to_set())
+            sets.append(_spectra(statistics).to_set())
     return tuple(sets)
 
 
-def _summary(features: Features, means: Mapping[str, ClassMeans], classifier: Classifier, *, square: bool) -> Summary:
+def _summary(
+    features: Features, statistics: Mapping[str, Statistics], classifier: Classifier, *, square: bool
+) -> Summary:
     judged = [_judge(h_ND, y_N, classifier) for h_ND, y_N in features.values()]
-    centred = [_centred(m) for m in means.values()]
+    centred = [_centred(s.means) for s in statistics.values()]
     weight_KD = classifier.w_KD.to(torch.float64)
     return Summary(
         splits=tuple(features),
@@ -104,10 +107,10 @@ def _binned(z_BK: Tensor, right_B: Tensor) -> Tensor:
     return torch.stack([torch.bincount(bin_B, weight.to(torch.float64), BINS) for weight in each])
 
 
-def _spectra(features: Features, means: Mapping[str, ClassMeans]) -> Spectra:
-    within = [_within(*pair, means[name]) for name, pair in features.items()]
-    between = [_between(m) for m in means.values()]
-    return Spectra(tuple(features), _host(torch.stack(between, 1)), _host(torch.stack(within, 1)))
+def _spectra(statistics: Mapping[str, Statistics]) -> Spectra:
+    within = [_within(s) for s in statistics.values()]
+    between = [_between(s.means) for s in statistics.values()]
+    return Spectra(tuple(statistics), _host(torch.stack(between, 1)), _host(torch.stack(within, 1)))
 
 
 def _between(means: ClassMeans) -> Tensor:
@@ -119,14 +122,14 @@ def _between(means: ClassMeans) -> Tensor:
     return found_D
 
 
-def _within(h_ND: Tensor, y_N: Tensor, means: ClassMeans) -> Tensor:
+def _within(s: Statistics) -> Tensor:
     """(D,) roots of the eigenvalues of Σ_W = (1/N) Σ (h − μ_y)(h − μ_y)ᵀ."""
-    dimension, mean_KD = h_ND.shape[1], means.mean_KD.nan_to_num()
-    sum_DD = mean_KD.new_zeros(dimension, dimension)
-    for h_BD, y_B in blocks([(h_ND, y_N)], 2 * dimension):
-        d_BD = h_BD - mean_KD[y_B]
-        sum_DD.addmm_(d_BD.T, d_BD)
-    return (torch.linalg.eigvalsh(sum_DD).clamp(min=0) / len(y_N)).sqrt().flip(0)
+    found_D = torch.zeros_like(s.means.mean_KD[0])
+    if s.spread is None:
+        raise ValueError("The spectrum within classes needs statistics with all singular values.")
+    within_R = s.spread.within
+    found_D[: len(within_R)] = within_R / s.samples**0.5
+    return found_D
 
 
 def _host(t: Tensor) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # NCMIX_TEST_REQUIRE=redis,postgres turns a missing server into a failure.
 _REQUIRED = {word.strip() for word in os.environ.get("NCMIX_TEST_REQUIRE", "").split(",") if word.strip()}
 # Where tests start whole services.
-_SLOW = ("tests/faults", "tests/worker", "tests/test_flow", "tests/client", "tests/browser")
+_SLOW = ("tests/faults", "tests/worker", "tests/test_flow", "tests/client", "tests/browser", "tests/contract")
 _LEFT_OUT = "left out: every test with"
 
 

@@ -276,7 +276,8 @@ class Api:
         if self.process is None or self.process.poll() is not None:
             raise RuntimeError(f"The API ended: {self.log[-2000:]}")
         with suppress(httpx2.TransportError):
-            return httpx2.get(f"{self.url}/readyz", timeout=5.0).is_success
+            # Where there is a key, it asks for one.
+            return httpx2.get(f"{self.url}/readyz", timeout=5.0).status_code in (200, 401)
         return False
 
     def __enter__(self) -> Self:

@@ -60,7 +60,7 @@ def api(environment: dict[str, str]) -> Iterator[str]:
 def serve(home: Path) -> Iterator[str]:
     """A real `ncmix serve` on a port of its own choice; gives its URL."""
     command = [sys.executable, "-m", "ncmix.cli", "serve", "--port", "0", "--home", str(home)]
-    environment = {**os.environ, "NCMIX_POLL_SECONDS": "0.5", "COLUMNS": "200"}
+    environment = {**os.environ, "NCMIX_POLL_SECONDS": "0.5"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
@@ -126,6 +126,7 @@ def test_from_request_to_picture_on_the_embedded_default(tmp_path: Path) -> None
         assert str(home / "data") in ended.reason.message
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
     home = tmp_path / "home"

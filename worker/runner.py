@@ -73,4 +73,8 @@ def _run(lease: Lease, stop: threading.Event) -> Outcome | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    # Everything is on record. To take PyTorch apart would take a second or more, in which the slot cannot go on.
+    os._exit(status)

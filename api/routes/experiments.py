@@ -8,7 +8,7 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api import models, problems, written
-from api.bodies import SPEC_IN_OPENAPI, Extension, PostedExtension, PostedSpec, json_in_openapi
+from api.bodies import EXTENSION_IN_OPENAPI, SPEC_IN_OPENAPI, PostedExtension, PostedSpec
 from api.context import Context, Service
 from api.once import Once, OnlyOnce, Reply
 from api.pages import next_page
@@ -21,7 +21,7 @@ from ncmix.spec import ImageFolder, Problem, Spec
 
 router = APIRouter(prefix=f"{models.ROOT}/experiments", tags=["experiments"])
 
-_LOCATION = {"Location": {"description": "Where the experiment is", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "Where the experiment is", "required": True, "schema": {"type": "string"}}}
 _MADE: dict[int | str, dict[str, Any]] = {
     201: {"description": "It is on record and queued.", "headers": _LOCATION},
     200: {"description": "The same spec is on record already.", "model": models.Experiment, "headers": _LOCATION},
@@ -42,6 +42,7 @@ _LINK = {"Link": {"description": 'The address of the next page, rel="next"', "sc
 
 @router.post(
     "",
+    summary="Submit an experiment",
     status_code=201,
     response_model=models.Experiment,
     responses={**_MADE, **problems.responses(400, 409, 413, 415, 422, 503, 507)},
@@ -56,7 +57,12 @@ def submit_experiment(
     return _make(service, once, tasks, lambda session: lifecycle.submit(session, spec, queue, rerun=how.rerun))
 
 
-@router.get("", response_model=models.Experiments, responses={200: {"headers": _LINK}, **problems.responses(422, 503)})
+@router.get(
+    "",
+    summary="List experiments",
+    response_model=models.Experiments,
+    responses={200: {"headers": _LINK}, **problems.responses(422, 503)},
+)
 def list_experiments(which: Annotated[Listing, Query()], service: Service, request: Request) -> Response:
     """Experiments, newest first unless asked otherwise, page by page."""
     oldest_first = which.order == "oldest"
@@ -67,14 +73,16 @@ def list_experiments(which: Annotated[Listing, Query()], service: Service, reque
     return response
 
 
-@router.get("/{id}", response_model=models.Experiment, responses=problems.responses(404, 503))
+@router.get(
+    "/{id}", summary="Get an experiment", response_model=models.Experiment, responses=problems.responses(404, 503)
+)
 def get_experiment(experiment_id: ExperimentId, service: Service) -> Response:
     """One experiment as it is now."""
     with service.database.reading() as session:
         return written.answer(written.experiment(stored.one(session, experiment_id)))
 
 
-@router.delete("/{id}", status_code=204, responses=problems.responses(404, 409, 503))
+@router.delete("/{id}", summary="Delete an experiment", status_code=204, responses=problems.responses(404, 409, 503))
 def delete_experiment(experiment_id: ExperimentId, service: Service) -> None:
     """Remove an experiment and everything recorded of it; one that is running must be cancelled first."""
     with service.database.transaction() as session:
@@ -83,19 +91,19 @@ def delete_experiment(experiment_id: ExperimentId, service: Service) -> None:
     features.forget(service.database, experiment_id)
 
 
-@router.post("/{id}/cancel", **_ASKING)
+@router.post("/{id}/cancel", summary="Cancel an experiment", **_ASKING)
 def cancel_experiment(experiment_id: ExperimentId, service: Service, once: OnlyOnce) -> Response:
     """Ask an experiment to end: at once if it waits, else once its process is gone. Asking twice is harmless."""
     return _ask(service, once, partial(lifecycle.cancel, experiment_id=experiment_id))
 
 
-@router.post("/{id}/pause", **_ASKING)
+@router.post("/{id}/pause", summary="Pause an experiment", **_ASKING)
 def pause_experiment(experiment_id: ExperimentId, service: Service, once: OnlyOnce) -> Response:
     """Ask an experiment to make way until it is resumed: at once if it waits, else once its process is gone."""
     return _ask(service, once, partial(lifecycle.pause, experiment_id=experiment_id))
 
 
-@router.post("/{id}/resume", **_ASKING)
+@router.post("/{id}/resume", summary="Resume an experiment", **_ASKING)
 def resume_experiment(
     experiment_id: ExperimentId, service: Service, once: OnlyOnce, tasks: BackgroundTasks
 ) -> Response:
@@ -109,13 +117,13 @@ def resume_experiment(
     return _ask(service, once, work)
 
 
-@router.post("/{id}/retry", **_MAKING)
+@router.post("/{id}/retry", summary="Retry an experiment", **_MAKING)
 def retry_experiment(experiment_id: ExperimentId, service: Service, once: OnlyOnce, tasks: BackgroundTasks) -> Response:
     """Run once more what failed or was cancelled: a new experiment, and the old one keeps its log and its reason."""
     return _make(service, once, tasks, partial(lifecycle.retry, experiment_id=experiment_id))
 
 
-@router.post("/{id}/extend", **_MAKING, openapi_extra=json_in_openapi(Extension))
+@router.post("/{id}/extend", summary="Extend an experiment", **_MAKING, openapi_extra=EXTENSION_IN_OPENAPI)
 def extend_experiment(
     experiment_id: ExperimentId, how: PostedExtension, service: Service, once: OnlyOnce, tasks: BackgroundTasks
 ) -> Response:

@@ -30,6 +30,7 @@ _THERE: dict[int | str, dict[str, Any]] = {200: {"description": "It is here alre
 
 @router.get(
     "/experiments/{id}/export.zip",
+    summary="Export an experiment as zip",
     **_described("application/zip", "A run directory as `ncmix train` writes it; POST /imports takes it."),
 )
 def export_zip(experiment_id: ExperimentId, service: Service) -> Response:
@@ -40,6 +41,7 @@ def export_zip(experiment_id: ExperimentId, service: Service) -> Response:
 
 @router.get(
     "/experiments/{id}/export.pkl",
+    summary="Export an experiment as pickle",
     **_described("application/octet-stream", "A pickle of NumPy arrays and builtins, as `ncmix train` writes run.pkl."),
 )
 def export_pickle(experiment_id: ExperimentId, service: Service) -> Response:
@@ -50,6 +52,7 @@ def export_pickle(experiment_id: ExperimentId, service: Service) -> Response:
 
 @router.get(
     "/experiments/{id}/metrics.parquet",
+    summary="Get metrics as Parquet",
     **_described("application/vnd.apache.parquet", "Columns epoch, split, name, value and note."),
 )
 def get_metrics_parquet(experiment_id: ExperimentId, service: Service) -> Response:
@@ -62,6 +65,7 @@ def get_metrics_parquet(experiment_id: ExperimentId, service: Service) -> Respon
 
 @router.post(
     "/imports",
+    summary="Import an experiment",
     status_code=201,
     response_model=models.Experiment,
     responses={**_THERE, **problems.responses(400, 409, 413, 415, 422, 503, 507)},

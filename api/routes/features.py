@@ -34,11 +34,16 @@ _FILE: dict[str, Any] = {
         **problems.responses(404, 416, 422, 503),
     },
 }
-SetName = Annotated[str, PathParameter(examples=["train"])]
-Format = Annotated[str, PathParameter(json_schema_extra={"enum": list(MEDIA_TYPES)})]
+SetName = Annotated[str, PathParameter(description="As GET …/features lists it.", examples=["train"])]
+Format = Annotated[
+    str,
+    PathParameter(
+        description="One array as npy; npz and Parquet hold several.", json_schema_extra={"enum": list(MEDIA_TYPES)}
+    ),
+]
 
 
-@router.get("", responses=problems.responses(404, 503))
+@router.get("", summary="List array sets", responses=problems.responses(404, 503))
 def list_features(experiment_id: ExperimentId, service: Service) -> sets.FeatureSets:
     """The array sets of an experiment by epoch and name, with the digest and the addresses of each."""
     with service.database.reading() as session:
@@ -47,7 +52,7 @@ def list_features(experiment_id: ExperimentId, service: Service) -> sets.Feature
 
 
 @router.head("/{name}.{format}", include_in_schema=False)
-@router.get("/{name}.{format}", **_FILE)
+@router.get("/{name}.{format}", summary="Get the arrays of a set", **_FILE)
 def get_features(
     experiment_id: ExperimentId,
     name: SetName,

@@ -9,13 +9,13 @@ from ncmix.jobs import migrate
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", summary="Check that the process answers")
 async def healthz() -> models.Health:
     """The process answers."""
     return models.Health()
 
 
-@router.get("/readyz", responses=problems.responses(503))
+@router.get("/readyz", summary="Check that the service can work", responses=problems.responses(503))
 def readyz(service: Service) -> models.Readiness:
     """The database answers and has the schema of this program. Without the broker it is degraded, not dead."""
     wanted, found = migrate.head(), migrate.current(service.database.engine)

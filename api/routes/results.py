@@ -2,7 +2,7 @@
 
 import csv
 from io import StringIO
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Query, Response
 
@@ -10,6 +10,7 @@ from api import models, problems, written
 from api.context import Service
 from api.parameters import EventRange, ExperimentId, LogRange, MetricFilter
 from ncmix.jobs import queries
+from ncmix.jobs.states import State
 from ncmix.results import MetricRow
 
 router = APIRouter(prefix=f"{models.ROOT}/experiments/{{id}}", tags=["results"])
@@ -20,24 +21,32 @@ _CSV = {
     "description": "Columns epoch, split, name, value; an undefined value is empty.",
     "content": {"text/csv": {"schema": {"type": "string"}, "example": "epoch,split,name,value\n1,train,nc1,2.31\n"}},
 }
+_STATE = {"enum": list(get_args(State))}
 _LOG = {
     "description": "Some bytes of the log, from `offset` on.",
-    "content": {"text/plain": {"schema": {"type": "string"}}},
+    "content": {"text/plain": {"schema": {"type": "string"}, "example": "epoch 12/200  loss 0.71\n"}},
     "headers": {
-        "Next-Offset": {"description": "Where the next bytes will be", "schema": {"type": "integer"}},
-        "Log-Ended": {"description": "true: nothing will follow", "schema": {"type": "boolean"}},
-        "Experiment-State": {"description": "How it went, once the log has ended", "schema": {"type": "string"}},
+        "Next-Offset": {"description": "Where the next bytes will be", "required": True, "schema": {"type": "integer"}},
+        "Log-Ended": {"description": "true: nothing will follow", "required": True, "schema": {"type": "boolean"}},
+        "Experiment-State": {"description": "How it went, once the log has ended", "required": True, "schema": _STATE},
     },
 }
 
 
-@router.get("/metrics", response_model=models.Metrics, responses=problems.responses(404, 422, 503))
+@router.get(
+    "/metrics", summary="Get metrics", response_model=models.Metrics, responses=problems.responses(404, 422, 503)
+)
 def get_metrics(experiment_id: ExperimentId, which: Annotated[MetricFilter, Query()], service: Service) -> Response:
     """The metrics of every epoch so far."""
     return written.answer(written.metrics(_metrics(experiment_id, which, service)))
 
 
-@router.get("/metrics.csv", response_class=Response, responses={200: _CSV, **problems.responses(404, 422, 503)})
+@router.get(
+    "/metrics.csv",
+    summary="Get metrics as CSV",
+    response_class=Response,
+    responses={200: _CSV, **problems.responses(404, 422, 503)},
+)
 def get_metrics_csv(experiment_id: ExperimentId, which: Annotated[MetricFilter, Query()], service: Service) -> Response:
     """The metrics of every epoch so far, as a table."""
     text = StringIO()
@@ -57,7 +66,9 @@ def _metrics(experiment_id: str, which: MetricFilter, service: Service) -> list[
         return queries.metrics(session, experiment_id, which.name, which.split)
 
 
-@router.get("/log", response_class=Response, responses={200: _LOG, **problems.responses(404, 422, 503)})
+@router.get(
+    "/log", summary="Get the log", response_class=Response, responses={200: _LOG, **problems.responses(404, 422, 503)}
+)
 def get_log(experiment_id: ExperimentId, which: Annotated[LogRange, Query()], service: Service) -> Response:
     """What the experiment's process has printed. That it has ended is no success: Experiment-State says how it went."""
     with service.database.reading() as session:
@@ -67,7 +78,7 @@ def get_log(experiment_id: ExperimentId, which: Annotated[LogRange, Query()], se
     return Response(part.data, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-@router.get("/events", responses=problems.responses(404, 422, 503))
+@router.get("/events", summary="Get events", responses=problems.responses(404, 422, 503))
 def get_events(experiment_id: ExperimentId, which: Annotated[EventRange, Query()], service: Service) -> models.Events:
     """What has happened to the experiment, in order."""
     with service.database.reading() as session:

@@ -33,7 +33,12 @@ class ReadSpec(BaseModel):
     experiment: models.Experiment | None
 
 
-@router.post("", responses=problems.responses(400, 413, 415, 422, 503), openapi_extra=SPEC_IN_OPENAPI)
+@router.post(
+    "",
+    summary="Read a spec, queue nothing",
+    responses=problems.responses(400, 413, 415, 422, 503),
+    openapi_extra=SPEC_IN_OPENAPI,
+)
 def read_spec(spec: PostedSpec, service: Service) -> ReadSpec:
     """A spec with every default filled in, what it will take, and whether it is on record: nothing is queued."""
     return understood(spec, service)

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api import models, problems
 from api.context import Context, Service
-from api.parameters import ExperimentId, StreamStart
+from api.parameters import ExperimentId, PlaceOrNone, StreamStart
 from api.watching import Feed, Part
 from ncmix.jobs import following, queries
 from ncmix.jobs.following import Cursor, News
@@ -22,6 +22,22 @@ router = APIRouter(prefix=f"{models.ROOT}/experiments/{{id}}", tags=["results"])
 # How long a browser waits before it comes again when the connection was lost.
 _RETRY_MILLISECONDS = 1000
 
+_KINDS: dict[str, type[BaseModel]] = {
+    "experiment": models.Experiment,
+    "metrics": models.NewMetrics,
+    "log": models.NewOutput,
+    "end": models.End,
+}
+
+
+def _described(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    """What OpenAPI says of an event."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
+    fields = {"event": {"const": name}, "id": {"type": "string", "pattern": following.PATTERN}, "data": data}
+    return {"type": "object", "required": list(fields), "properties": fields}
+
+
 _EVENTS: dict[str, Any] = {
     "description": "Server-sent events. `experiment`: the body of GET /experiments/{id}, whenever it has changed; "
     "`metrics`: a NewMetrics, of epochs that are new; `log`: a NewOutput; at last `end`: an End, and the connection is "
@@ -29,12 +45,19 @@ _EVENTS: dict[str, Any] = {
     "server stops: ask again with the last id, and nothing is missed or comes twice.",
     "content": {
         "text/event-stream": {
-            "schema": {"type": "string"},
+            # Of one event; a stream is many of them.
+            "schema": {"oneOf": [_described(name, model) for name, model in _KINDS.items()]},
             "example": 'event: metrics\ndata: {"epoch":3,"items":[]}\nid: 812.37.10240\n\n',
         }
     },
 }
-LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=50)]
+LastEventId = Annotated[
+    PlaceOrNone | None,
+    Header(
+        alias="Last-Event-ID",
+        description="What browsers send when they come again: the id of the last event they saw.",
+    ),
+]
 
 
 async def _feed(experiment_id: ExperimentId, service: Service) -> AsyncIterator[Feed]:
@@ -51,6 +74,7 @@ async def _start(which: Annotated[StreamStart, Query()], last_event_id: LastEven
 
 @router.get(
     "/stream",
+    summary="Stream an experiment as it happens",
     response_class=EventSourceResponse,
     responses={200: _EVENTS, **problems.responses(404, 422, 503)},
 )

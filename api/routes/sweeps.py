@@ -32,7 +32,7 @@ from ncmix.spec import axes, written
 
 router = APIRouter(prefix=f"{models.ROOT}/sweeps", tags=["sweeps"])
 
-_LOCATION = {"Location": {"description": "Where the sweep is", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "Where the sweep is; a plan has none", "schema": {"type": "string"}}}
 _LINK = {"Link": {"description": 'The address of the next page, rel="next"', "schema": {"type": "string"}}}
 _CSV = {
     "description": "A row a group: its fields, cells, succeeded, and n, mean and std of each split and metric. What is "
@@ -48,6 +48,7 @@ _CSV = {
 
 @router.post(
     "",
+    summary="Submit a sweep",
     status_code=201,
     response_model=SweepSubmitted,
     responses={
@@ -80,7 +81,7 @@ def submit_sweep(
     )
 
 
-@router.get("", responses={200: {"headers": _LINK}, **problems.responses(422, 503)})
+@router.get("", summary="List sweeps", responses={200: {"headers": _LINK}, **problems.responses(422, 503)})
 def list_sweeps(
     which: Annotated[SweepListing, Query()], service: Service, request: Request, response: Response
 ) -> SweepRecords:
@@ -93,14 +94,14 @@ def list_sweeps(
     return SweepRecords(items=items, next_cursor=page.next_cursor)
 
 
-@router.get("/{id}", responses=problems.responses(404, 503))
+@router.get("/{id}", summary="Get a sweep", responses=problems.responses(404, 503))
 def get_sweep(sweep_id: SweepId, service: Service) -> SweepRecord:
     """One sweep as it is now."""
     with service.database.reading() as session:
         return _shown(session, sweeps.get(session, sweep_id))
 
 
-@router.get("/{id}/table", responses=problems.responses(404, 422, 503))
+@router.get("/{id}/table", summary="Get a sweep's table", responses=problems.responses(404, 422, 503))
 def get_sweep_table(sweep_id: SweepId, how: Annotated[SweepTableOptions, Query()], service: Service) -> SweepTable:
     """Mean and standard deviation of metrics over the seeds of each spec, or over all cells by two fields."""
     table = _table(sweep_id, how, service)
@@ -108,7 +109,12 @@ def get_sweep_table(sweep_id: SweepId, how: Annotated[SweepTableOptions, Query()
     return SweepTable(fields=table.fields, items=[SweepGroup.of(group) for group in table.groups], matrix=matrix)
 
 
-@router.get("/{id}/table.csv", response_class=Response, responses={200: _CSV, **problems.responses(404, 422, 503)})
+@router.get(
+    "/{id}/table.csv",
+    summary="Get a sweep's table as CSV",
+    response_class=Response,
+    responses={200: _CSV, **problems.responses(404, 422, 503)},
+)
 def get_sweep_table_csv(sweep_id: SweepId, how: Annotated[SweepTableOptions, Query()], service: Service) -> Response:
     """The same table, a row a group."""
     table = _table(sweep_id, how, service)
@@ -126,7 +132,11 @@ def get_sweep_table_csv(sweep_id: SweepId, how: Annotated[SweepTableOptions, Que
 
 
 @router.post(
-    "/{id}/cancel", status_code=202, response_model=SweepRecord, responses=problems.responses(404, 409, 422, 503)
+    "/{id}/cancel",
+    summary="Cancel a sweep",
+    status_code=202,
+    response_model=SweepRecord,
+    responses=problems.responses(404, 409, 422, 503),
 )
 def cancel_sweep(sweep_id: SweepId, service: Service, once: OnlyOnce) -> Response:
     """Ask every experiment to end that was made for a sweep and is in no other that goes on. Twice is harmless."""
@@ -140,12 +150,13 @@ def cancel_sweep(sweep_id: SweepId, service: Service, once: OnlyOnce) -> Respons
 
 @router.post(
     "/{id}/retry-failed",
+    summary="Run what a sweep lacks",
     status_code=201,
     response_model=SweepSubmitted,
     responses={
         201: {"description": "What was missing, failed or cancelled is queued.", "headers": _LOCATION},
         200: {"description": "Nothing was.", "model": SweepSubmitted, "headers": _LOCATION},
-        **problems.responses(404, 409, 422, 503),
+        **problems.responses(404, 409, 422, 503, 507),
     },
 )
 def retry_sweep(sweep_id: SweepId, service: Service, once: OnlyOnce, tasks: BackgroundTasks) -> Response:
@@ -153,7 +164,7 @@ def retry_sweep(sweep_id: SweepId, service: Service, once: OnlyOnce, tasks: Back
     return _fill(service, once, tasks, lambda session: sweeps.retry(session, sweep_id, service.settings))
 
 
-@router.delete("/{id}", status_code=204, responses=problems.responses(404, 409, 422, 503))
+@router.delete("/{id}", summary="Delete a sweep", status_code=204, responses=problems.responses(404, 409, 422, 503))
 def delete_sweep(sweep_id: SweepId, what: Annotated[DeleteSweep, Query()], service: Service) -> None:
     """Remove a sweep; its experiments stay on record unless asked otherwise."""
     with service.database.transaction() as session:

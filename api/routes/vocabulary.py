@@ -3,6 +3,7 @@
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, BackgroundTasks, Query, Response
+from fastapi import Path as PathParameter
 from sqlalchemy.orm import Session
 
 from api import models, problems
@@ -16,8 +17,12 @@ from ncmix.jobs.states import State
 
 router = APIRouter(prefix=models.ROOT, tags=["vocabulary"])
 
+PresetName = Annotated[
+    str, PathParameter(description="As GET /presets lists it.", json_schema_extra={"enum": list(presets.names())})
+]
 
-@router.get("/vocabulary")
+
+@router.get("/vocabulary", summary="Get the vocabulary")
 def get_vocabulary(service: Service) -> models.Vocabulary:
     """Everything that a spec can say here, what every metric means, and which presets and plots there are."""
     return models.Vocabulary(
@@ -25,20 +30,21 @@ def get_vocabulary(service: Service) -> models.Vocabulary:
     )
 
 
-@router.get("/presets", responses=problems.responses(422))
+@router.get("/presets", summary="List presets", responses=problems.responses(422))
 def list_presets(at: Annotated[PresetScale, Query()]) -> models.Presets:
     """Published recipes and demonstrations, with every experiment they make at a scale."""
     return models.Presets(items=[vocabulary.PresetView.of(presets.load(name, at.scale)) for name in presets.names()])
 
 
-@router.get("/presets/{name}", responses=problems.responses(404, 422))
-def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.PresetView:
+@router.get("/presets/{name}", summary="Get a preset", responses=problems.responses(404, 422))
+def get_preset(name: PresetName, at: Annotated[PresetScale, Query()]) -> vocabulary.PresetView:
     """A published recipe or demonstration, with every experiment it makes at a scale."""
     return vocabulary.PresetView.of(presets.load(name, at.scale))
 
 
 @router.post(
     "/presets/{name}",
+    summary="Submit a preset",
     status_code=201,
     response_model=models.SubmittedPreset,
     responses={
@@ -47,7 +53,7 @@ def get_preset(name: str, at: Annotated[PresetScale, Query()]) -> vocabulary.Pre
     },
 )
 def submit_preset(
-    name: str, how: Annotated[SubmitPreset, Query()], service: Service, once: OnlyOnce, tasks: BackgroundTasks
+    name: PresetName, how: Annotated[SubmitPreset, Query()], service: Service, once: OnlyOnce, tasks: BackgroundTasks
 ) -> Response:
     """Queue every experiment of a preset, all or none; those there are already are given as they stand."""
     specs = presets.load(name, how.scale).specs

@@ -1,7 +1,6 @@
 """What the page draws by itself: a plot as a Plotly figure, arranged for the width there is."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -12,10 +11,7 @@ from api import problems
 from api.context import Context, Service
 from api.downloads import matches
 from api.parameters import CompareOptions
-from api.pictures import entity_tag
-from api.routes.plots import MOST_POINTS, described, of_sweep
-from ncmix import __version__
-from ncmix.jobs import queries
+from api.routes.plots import MOST_POINTS, Chosen, compared, described
 from ncmix.plots import PLOTS, Picture, PlotError, PlotOptionError, figure
 
 router = APIRouter(include_in_schema=False)
@@ -34,7 +30,7 @@ def get_figure(name: str, options: Annotated[FigureOptions, Query()], service: S
         detail = f"There is no plot {name!r}; there are {', '.join(PLOTS)}."
         raise problems.ProblemError(problems.problem(404, "not-found", detail))
     try:
-        return _answer(request, service, name, *_chosen(service, options))
+        return _answer(request, service, name, compared(service, options))
     except PlotOptionError:
         raise
     except PlotError as error:
@@ -42,27 +38,17 @@ def get_figure(name: str, options: Annotated[FigureOptions, Query()], service: S
         return Response(json.dumps({"empty": str(error)}), media_type="application/json")
 
 
-def _answer(request: Request, service: Context, name: str, ids: Sequence[str], options: FigureOptions) -> Response:
-    with service.database.reading() as session:
-        versions = [(e.id, e.revision) for e in queries.several(session, ids)]
-    tag = entity_tag(__version__, "figure", name, options.model_dump(exclude={"ids"}), versions)
+def _answer(request: Request, service: Context, name: str, what: Chosen[FigureOptions]) -> Response:
+    tag = what.tag("figure", name)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
-    file = service.pictures.get(tag, lambda: _figure(service, name, ids, options))
+    file = service.pictures.get(tag, lambda: _figure(service, name, what))
     return Response(file, media_type="application/json", headers=headers)
 
 
-def _chosen(service: Context, options: FigureOptions) -> tuple[list[str], FigureOptions]:
-    """The experiments named, or those of a sweep in groups."""
-    if options.sweep is None:
-        return options.experiments, options
-    ids, group_by = of_sweep(service, options.sweep, options.options.group_by)
-    return ids, options.model_copy(update={"group_by": ",".join(group_by)})
-
-
-def _figure(service: Context, name: str, ids: Sequence[str], options: FigureOptions) -> bytes:
-    picture = described(service, name, ids, options, MOST_POINTS)
+def _figure(service: Context, name: str, what: Chosen[FigureOptions]) -> bytes:
+    picture, options = described(service, name, what, MOST_POINTS), what.options
     made = figure(_arranged(picture, options.columns), options.theme, options.size)
     # The page has the title above the figure already.
     layout = {name: value for name, value in made["layout"].items() if name != "title"}

@@ -6,6 +6,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from api.gate import COOKIE
 from api.problems import Problem
 from api.routes.assets import plotly_address
 from api.web import files, words
@@ -40,8 +41,8 @@ _HEADERS = {
 
 def page(request: Request, template: str, status: int = 200, **shown: Any) -> Response:
     """A template filled in; everything that users wrote is escaped."""
-    here = request.url.path
-    return HTMLResponse(_ENVIRONMENT.get_template(template).render(here=here, **shown), status, _HEADERS)
+    known = {"here": request.url.path, "logged_in": COOKIE in request.cookies}
+    return HTMLResponse(_ENVIRONMENT.get_template(template).render(**known, **shown), status, _HEADERS)
 
 
 def failure(request: Request, said: Problem) -> Response | None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,8 +61,16 @@ def size(count: float) -> str:
 
 
 def facts(values: dict[str, Any]) -> str:
-    """Names and values in one line: `attempt 1, worker host:7`."""
-    return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in values.items())
+    """Names and values in one line: `attempt 1, worker host:7`; of values that hold others the innermost."""
+    return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in _innermost(values))
+
+
+def _innermost(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _innermost(value)
+        else:
+            yield name, value
 
 
 def coded(text: str) -> Markup:

@@ -53,7 +53,10 @@ def export(client: Client, words: tuple[str, ...], out: Path | None, as_json: bo
 @url_option
 @json_option
 def import_(files: tuple[Path, ...], url: str, as_json: bool) -> None:
-    """Put experiments on record as `ncmix export` wrote them elsewhere, under their own ids."""
+    """Put experiments on record as `ncmix export` wrote them elsewhere, under their own ids.
+
+    Checkpoints do not travel: what was imported can be drawn, compared and retried, but not extended.
+    """
     with Client(url, timeout=_IMPORT_SECONDS) as client:
         made = [client.import_file(file) for file in files]
     if as_json:
@@ -61,3 +64,4 @@ def import_(files: tuple[Path, ...], url: str, as_json: bool) -> None:
     else:
         for experiment in made:
             print_one(experiment)
+        click.echo("Their checkpoints were left behind: they can be retried here, but not extended.", err=True)

@@ -43,6 +43,9 @@ def ls(client: Client, most: int, everything: bool, as_json: bool, **filters: st
     if as_json:
         print_json({"items": [experiment.answer for experiment in shown]})
         return
+    if not shown:
+        out.print(f"[dim]{'No experiment is like that.' if chosen else 'There is no experiment yet.'}[/]")
+        return
     roomy().print(_listed(shown))
     if len(found) > len(shown):
         out.print(f"[dim]These are the newest {most}; -n or --all shows more.[/]", highlight=False)

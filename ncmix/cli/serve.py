@@ -32,8 +32,9 @@ def serve(host: str, port: int, home: Path) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with running(home, host, port) as service:
-            out.print(f"ncmix serves [bold]{service.url}[/] (API description: {service.url}/docs)", highlight=False)
-            out.print(f"Data and logs are in {home.resolve()}. Ctrl-C stops it.", highlight=False)
+            serves = f"ncmix serves [bold]{service.url}[/] (API description: {service.url}/docs)"
+            out.print(serves, highlight=False, soft_wrap=True)
+            out.print(f"Data and logs are in {home.resolve()}. Ctrl-C stops it.", highlight=False, soft_wrap=True)
             service.keep()
     except KeyboardInterrupt:
         out.print("Stopped. What was running is queued again and goes on at the next start.")

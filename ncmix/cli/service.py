@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class Part:
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path, fd: int) -> None:
         self._name, self._command, self._environment, self._log, self._fd = name, command, environment, log, fd
-        self._rest, self._next = _SHORTEST_REST, 0.0
+        # When it is started again, if it is to be; how long it rests before the next time; when it was started.
+        self._next, self._rest, self._began = 0.0, _SHORTEST_REST, time.monotonic()
         self._process = self._start()
 
     def check(self) -> None:
@@ -40,22 +41,21 @@ class Part:
             ServiceError: it has ended; the message has the end of its log.
         """
         if (status := self._process.poll()) is not None:
-            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
-            raise ServiceError(
-                f"The {self._name} process has ended with status {status}. The end of {self._log}:\n{tail}"
-            )
+            raise ServiceError(f"The {self._name} process has ended with status {status}.{self._last_words()}")
 
     def keep(self) -> None:
-        """Start it again if it has ended: at first soon, then later and later."""
+        """Start it again if it has ended: at first soon, then later and later, unless it ran for long."""
         now = time.monotonic()
-        if not self._next:
-            try:
+        try:
+            if not self._next:
                 self.check()
-            except ServiceError as error:
-                click.echo(f"Error: {error}\nIt is started again in {self._rest:g} s.", err=True)
-                self._next, self._rest = now + self._rest, min(2 * self._rest, _LONGEST_REST)
-        elif now >= self._next:
-            self._process, self._next = self._start(), 0.0
+            elif now >= self._next:
+                self._process, self._next, self._began = self._start(), 0.0, now
+        except ServiceError as error:
+            rest = _SHORTEST_REST if now - self._began > _LONGEST_REST else self._rest
+            self._next, self._rest = now + rest, min(2 * rest, _LONGEST_REST)
+            with suppress(OSError):  # Whoever read this may be gone; the service stays.
+                click.echo(f"Error: {error}\nIt is started again in {rest:g} s.", err=True)
 
     def stop(self) -> None:
         """End it, and wait for that."""
@@ -66,13 +66,23 @@ class Part:
             self._process.kill()
             self._process.wait()
 
+    def _last_words(self) -> str:
+        try:
+            lines = self._log.read_text(errors="replace").splitlines()[-20:]
+        except OSError:
+            return ""
+        return "\n".join([f" The end of {self._log}:", *lines])
+
     def _start(self) -> "subprocess.Popen[bytes]":
         """In a process group of its own: Ctrl-C reaches us alone, and we stop the parts in order."""
-        with self._log.open("ab") as file:
-            return subprocess.Popen(
-                self._command, env=self._environment, stdout=file, stderr=file, pass_fds=(self._fd,),
-                stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+        try:
+            with self._log.open("ab") as file:
+                return subprocess.Popen(
+                    self._command, env=self._environment, stdout=file, stderr=file, pass_fds=(self._fd,),
+                    stdin=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+        except OSError as error:
+            raise ServiceError(f"The {self._name} process cannot be started: {error}.") from error
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """`ncmix sweep`: many experiments by one file, sent to a service, and looked after there."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from ncmix.cli.remote_watch import NOT_SUCCEEDED
 from ncmix.cli.words import duration, size
 from ncmix.client import Client, Sweep
 from ncmix.spec import SpecError, expand, parse_sweep, read_yaml
-from ncmix.terminal import number, out
+from ncmix.terminal import number, out, roomy
+
+# Of a table: its name, and what stands in it from top to bottom.
+Column = tuple[str, Sequence[str]]
 
 
 class _FileFirst(click.Group):
@@ -45,7 +48,7 @@ def sweep() -> None:
     """
 
 
-@sweep.command()
+@sweep.command(short_help="Queue every experiment of FILE, or what of it is missing.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Say how many cells there are and what they will take; queue nothing.")
 @click.option("--watch", is_flag=True, help="Stay until nothing of it is under way, as `ncmix sweep watch` does.")
@@ -75,8 +78,11 @@ def list_sweeps(client: Client, as_json: bool) -> None:
     if as_json:
         print_json({"items": [found.answer for found in client.sweeps()]})
         return
-    for found in client.sweeps():
-        _status(found)
+    found = list(client.sweeps())
+    for each in found:
+        _status(each)
+    if not found:
+        out.print("[dim]There is no sweep yet.[/]")
 
 
 @sweep.command()
@@ -87,7 +93,7 @@ def show(client: Client, word: str, as_json: bool) -> None:
     _show(client.sweep(word), as_json)
 
 
-@sweep.command()
+@sweep.command(short_help="Stay until nothing of it is under way.")
 @_sweep
 @remote
 def watch(client: Client, word: str, as_json: bool) -> None:
@@ -95,7 +101,7 @@ def watch(client: Client, word: str, as_json: bool) -> None:
     _watch(client.sweep(word), as_json)
 
 
-@sweep.command()
+@sweep.command(short_help="Ask its own experiments to end.")
 @_sweep
 @remote
 def cancel(client: Client, word: str, as_json: bool) -> None:
@@ -103,7 +109,7 @@ def cancel(client: Client, word: str, as_json: bool) -> None:
     _show(client.sweep(word).cancel(), as_json)
 
 
-@sweep.command("retry-failed")
+@sweep.command("retry-failed", short_help="Queue what is missing, failed or cancelled of it.")
 @_sweep
 @remote
 def retry_failed(client: Client, word: str, as_json: bool) -> None:
@@ -111,7 +117,7 @@ def retry_failed(client: Client, word: str, as_json: bool) -> None:
     _show(client.sweep(word).retry(), as_json)
 
 
-@sweep.command()
+@sweep.command(short_help="Remove it; its experiments stay.")
 @_sweep
 @click.option("--experiments", is_flag=True, help="Its own experiments, too, with all metrics and features.")
 @remote
@@ -122,7 +128,7 @@ def rm(client: Client, word: str, experiments: bool, as_json: bool) -> None:
     print_json({"removed": found.id}) if as_json else click.echo(f"{found.id}  removed")
 
 
-@sweep.command()
+@sweep.command(short_help="Means ± deviations over the seeds of each spec.")
 @_sweep
 @click.option("--metrics", metavar="NAME,…", help="[default: accuracy, loss and NC1 to NC4]")
 @click.option("--split", type=click.Choice(["train", "test"]), help="[default: both; train in a matrix]")
@@ -137,10 +143,10 @@ def table(client: Client, word: str, as_json: bool, **asked: Any) -> None:
     if as_json:
         print_json(answer)
     elif answer["matrix"]:
-        out.print(_matrix(answer["matrix"]))
+        _matrix(answer["matrix"])
     else:
         for split in sorted({split for group in answer["items"] for split in group["metrics"]}, reverse=True):
-            out.print(_groups(answer, split))
+            _groups(answer, split)
 
 
 def _read(file: Path) -> Any:
@@ -182,37 +188,60 @@ def _plan(plan: Mapping[str, Any]) -> None:
         out.print(f"{label}: {escape(reason) if value is None else shown(value)}", highlight=False)
 
 
-def _groups(answer: Mapping[str, Any], split: str) -> Table:
-    metrics = list(dict.fromkeys(name for group in answer["items"] for name in group["metrics"].get(split, {})))
-    shown = _table(f"{split}: mean ± std (n)", [*answer["fields"], "cells"], metrics)
-    for group in answer["items"]:
-        cells = f"{group['succeeded']}/{group['cells']}"
-        values = [_statistic(group["metrics"][split][name]) for name in metrics]
-        shown.add_row(*(_word(group["fields"][field]) for field in answer["fields"]), cells, *values)
-    return shown
+def _groups(answer: Mapping[str, Any], split: str) -> None:
+    groups = answer["items"]
+    metrics = dict.fromkeys(name for group in groups for name in group["metrics"].get(split, {}))
+    labels = [(field, [_word(group["fields"][field]) for group in groups]) for field in answer["fields"]]
+    labels.append(("cells", [f"{group['succeeded']}/{group['cells']}" for group in groups]))
+    numbers = [(name, [_statistic(group["metrics"].get(split, {}).get(name)) for group in groups]) for name in metrics]
+    _print(f"{split}: mean ± std (n)", labels, numbers)
 
 
-def _matrix(matrix: Mapping[str, Any]) -> Table:
-    columns = [_word(column) for column in matrix["columns"]]
-    shown = _table(f"{matrix['split']} {matrix['metric']}: mean ± std (n)", [""], columns)
-    for row, values in zip(matrix["rows"], matrix["values"], strict=True):
-        shown.add_row(_word(row), *("" if value is None else _statistic(value) for value in values))
-    return shown
+def _matrix(matrix: Mapping[str, Any]) -> None:
+    labels = [("", [_word(row) for row in matrix["rows"]])]
+    values = [[_statistic(row[number]) for row in matrix["values"]] for number in range(len(matrix["columns"]))]
+    numbers = list(zip(map(_word, matrix["columns"]), values, strict=True))
+    _print(f"{matrix['split']} {matrix['metric']}: mean ± std (n)", labels, numbers)
 
 
-def _table(title: str, names: Sequence[str], numbers: Sequence[str]) -> Table:
-    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in names:
-        shown.add_column(escape(name))
-    for name in numbers:
-        shown.add_column(escape(name), justify="right", no_wrap=True)
-    return shown
+def _print(title: str, labels: Sequence[Column], numbers: Sequence[Column]) -> None:
+    """A table; where the terminal is too narrow for all numbers several, each with the labels."""
+    console = roomy()
+    for some in _fitting(numbers, console.width - 1 - sum(map(_width, labels))):
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        for name, _ in labels:
+            table.add_column(escape(name), overflow="fold")
+        for name, _ in some:
+            table.add_column(escape(name), justify="right", no_wrap=True)
+        for row in zip(*(cells for _, cells in (*labels, *some)), strict=True):
+            table.add_row(*map(escape, row))
+        console.print(table)
+
+
+def _fitting(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
+    """The columns in order, as many at a time as there is room for, one at least."""
+    some: list[Column] = []
+    for column in columns:
+        if some and sum(map(_width, some)) + _width(column) > room:
+            yield some
+            some = []
+        some.append(column)
+    if some:
+        yield some
+
+
+def _width(column: Column) -> int:
+    """Of a column with the room between it and the next."""
+    name, cells = column
+    return max(map(len, (name, *cells))) + 3
 
 
 def _word(value: Any) -> str:
-    return "–" if value is None else escape(value if isinstance(value, str) else json.dumps(value))
+    return "–" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _statistic(statistic: Mapping[str, Any]) -> str:
+def _statistic(statistic: Mapping[str, Any] | None) -> str:
+    if statistic is None:
+        return ""
     mean, std = number(statistic["mean"]), statistic["std"]
     return f"{mean} ({statistic['n']})" if std is None else f"{mean} ± {std:.1g} ({statistic['n']})"

@@ -34,6 +34,10 @@ class UnreachableError(NcmixError):
     """Nobody answers at the service's address, or what answers breaks off."""
 
 
+class ForeignError(UnreachableError):
+    """What answers there is no such service: a proxy's login page, say. To ask again is of no use."""
+
+
 class MissingError(NcmixError, LookupError):
     """No experiment or sweep has such an id, or several have; the message is a sentence."""
 

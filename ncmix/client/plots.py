@@ -1,13 +1,19 @@
 """A plot as a notebook shows it and a file keeps it."""
 
+import html
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from ncmix.client.errors import Json
 from ncmix.client.transport import Transport
+
+_SCRIPT = re.compile(r'<script src="([^"]+)"></script>')
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class Plot:
     Attributes:
         name: such as `nc`.
         format: png, svg, pdf or html; json and csv are the numbers drawn.
-        content: the file.
+        content: the file; html stands alone, with all of plotly.js in it.
         url: its address, which stays.
     """
 
@@ -47,7 +53,9 @@ class Plot:
     def _repr_html_(self) -> str | None:
         if self.format != "html":
             return None
-        return f'<iframe src="{self.url}" width="100%" height="600" style="border:0"></iframe>'
+        # By its address it would be refused: the service lets no foreign page frame its own, and may ask for a key.
+        page = html.escape(self.content.decode())
+        return f'<iframe srcdoc="{page}" width="100%" height="600" style="border:0"></iframe>'
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,16 @@ class _Fetch:
 
     def __call__(self, kind: str) -> Plot:
         response = self.transport.get(f"{self.place}/plots/{self.name}.{kind}", self.options)
-        return Plot(self.name, kind, response.content, str(response.url), self)
+        content = self._alone(response) if kind == "html" else response.content
+        return Plot(self.name, kind, content, str(response.url), self)
+
+    def _alone(self, response: httpx2.Response) -> bytes:
+        """A page with the scripts in it that it would load from the service."""
+
+        def whole(element: re.Match[str]) -> str:
+            return f"<script>{self.transport.get(str(response.url.join(element[1]))).text}</script>"
+
+        return _SCRIPT.sub(whole, response.text).encode()
 
 
 def fetch(transport: Transport, place: str, name: str, kind: str, options: Mapping[str, Any]) -> Plot:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from ncmix.client.errors import ApiError, Json, UnreachableError
+from ncmix.client.errors import ApiError, ForeignError, Json, UnreachableError
 from ncmix.confidential import secret
 
 ROOT = "/api/v1"
@@ -96,6 +96,7 @@ class Transport:
                 if response.is_error:
                     response.read()
                     raise ApiError.of(response)
+                self._recognise(response)
                 yield response
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
@@ -123,24 +124,37 @@ class Transport:
             raise self._unreachable(error) from error
         if response.is_error:
             raise ApiError.of(response)
+        self._recognise(response)
         return response
+
+    def _recognise(self, response: httpx2.Response) -> None:
+        """Make sure that it comes from such a service, where nothing but plots is HTML and nothing is elsewhere.
+
+        Raises:
+            ForeignError: it does not.
+        """
+        if response.is_redirect:
+            raise self._foreign(response, f"sends to {response.headers.get('location')}")
+        path = response.url.path
+        if _kind(response).startswith("text/html") and not path.endswith((".html", "/stream")):
+            raise self._foreign(response, f"is {_kind(response)}")
 
     def _document(self, response: httpx2.Response) -> Json:
         """What an answer says.
 
         Raises:
-            UnreachableError: it is no JSON object, so not from such a service: a proxy's login page, say.
+            ForeignError: it is no JSON object.
         """
         try:
             document = response.json()
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            kind = response.headers.get("content-type", "something without a type")
-            raise UnreachableError(
-                f"No ncmix answers at {self.url}: what came from {response.url} is {kind}, not JSON."
-            )
+            raise self._foreign(response, f"is {_kind(response)}, but no JSON object")
         return document
+
+    def _foreign(self, response: httpx2.Response, why: str) -> ForeignError:
+        return ForeignError(f"No ncmix answers at {self.url}: what came from {response.url} {why}.")
 
     def _unreachable(self, error: Exception) -> UnreachableError:
         return UnreachableError(f"The service at {self.url} does not answer: {error}.")
@@ -154,6 +168,8 @@ def rest(tried: int, error: Exception) -> float | None:
     grown = min(_LONGEST_REST_SECONDS, _FIRST_REST_SECONDS * 2.0 ** min(tried - 1, 10))
     grown *= random.uniform(0.75, 1.25)  # noqa: S311  # nosec B311
     match error:
+        case ForeignError():
+            return None
         case UnreachableError():
             return grown
         case ApiError(retry_after=float(asked)):
@@ -162,6 +178,10 @@ def rest(tried: int, error: Exception) -> float | None:
             return grown
         case _:
             return None
+
+
+def _kind(response: httpx2.Response) -> str:
+    return response.headers.get("content-type", "something without a type")
 
 
 def _status(error: Exception) -> int | None:

@@ -48,6 +48,14 @@ def chunks_of(session: Session, kept: FeatureSet) -> list[Chunk]:
     return [Chunk(kept.id, kept.folder, *row) for row in session.execute(ordered)]
 
 
+def loaded(session: Session, set_ids: Sequence[int]) -> Iterator[tuple[Chunk, memoryview]]:
+    """Every chunk of these sets, whose bytes are rows, with its bytes as they are there; all are in memory at once."""
+    columns = (FeatureChunk.set_id, FeatureChunk.array, FeatureChunk.first_row, FeatureChunk.rows, FeatureChunk.sha256)
+    query = select(*columns, FeatureChunk.data).where(FeatureChunk.set_id.in_(set_ids))
+    for set_id, array, first_row, rows, sha256, data in session.execute(query):
+        yield Chunk(set_id, None, array, first_row, rows, sha256), memoryview(data)
+
+
 def fetch(session: Session, chunk: Chunk) -> memoryview:
     """The bytes of a chunk, held against their digest.
 

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, insert, text
 from sqlalchemy.orm import Session
 
-from ncmix.jobs.chunks import CHUNK_BYTES, Chunk, chunks_of, columns_of, load, object_name, verify
+from ncmix.jobs.chunks import CHUNK_BYTES, Chunk, chunks_of, columns_of, load, loaded, object_name, verify
 from ncmix.jobs.database import Database
 from ncmix.jobs.fencing import held
 from ncmix.jobs.objects import ObjectError
@@ -61,13 +61,7 @@ def read(session: Session, kept: FeatureSet) -> ArraySet:
         DamagedSetError: they are not any more.
         ObjectError: the feature store does not give them.
     """
-    arrays = {name: np.empty(column.shape, column.dtype) for name, column in columns_of(kept).items()}
-
-    def place(chunk: Chunk, data: memoryview) -> None:
-        verify(chunk, data)
-        rows = arrays[chunk.array][chunk.first_row : chunk.first_row + chunk.rows]
-        rows[...] = np.frombuffer(data, rows.dtype).reshape(rows.shape)
-
+    arrays = _room_for(kept)
     # One by one: a single query would hold all the bytes a second time. The next is loaded while one is hashed.
     with ThreadPoolExecutor(1) as beside:
         under_way = None
@@ -75,10 +69,31 @@ def read(session: Session, kept: FeatureSet) -> ArraySet:
             data = load(session, chunk)
             if under_way:
                 under_way.result()
-            under_way = beside.submit(place, chunk, data)
+            under_way = beside.submit(_place, arrays, chunk, data)
         if under_way:
             under_way.result()
     return ArraySet(kept.name, arrays, kept.facts)
+
+
+def read_all(session: Session, kept: Sequence[FeatureSet]) -> list[ArraySet]:
+    """The arrays of several sets; see `read`. Of small ones whose bytes are rows all come in a single query."""
+    if any(each.folder for each in kept) or sum(each.size for each in kept) > CHUNK_BYTES:
+        return [read(session, each) for each in kept]
+    arrays = {each.id: _room_for(each) for each in kept}
+    for chunk, data in loaded(session, [each.id for each in kept]):
+        _place(arrays[chunk.set_id], chunk, data)
+    return [ArraySet(each.name, arrays[each.id], each.facts) for each in kept]
+
+
+def _room_for(kept: FeatureSet) -> dict[str, NDArray[Any]]:
+    return {name: np.empty(column.shape, column.dtype) for name, column in columns_of(kept).items()}
+
+
+def _place(arrays: dict[str, NDArray[Any]], chunk: Chunk, data: memoryview) -> None:
+    """Put the bytes of a chunk where they belong, once they are held against their digest."""
+    verify(chunk, data)
+    rows = arrays[chunk.array][chunk.first_row : chunk.first_row + chunk.rows]
+    rows[...] = np.frombuffer(data, rows.dtype).reshape(rows.shape)
 
 
 def forget(database: Database, folder: str) -> None:

@@ -16,7 +16,9 @@ from ncmix.jobs.states import FINAL
 from ncmix.jobs.tables import Event, Experiment, MetricValue
 from ncmix.results import MetricRow
 
-_CURSOR = re.compile(r"(\d{1,15})\.(\d{1,15})\.(\d{1,15})")
+_CURSOR = re.compile(r"([0-9]{1,15})\.([0-9]{1,15})\.([0-9]{1,15})")
+# A place in a stream, for who has to say what one looks like.
+PATTERN = r"^[0-9]{1,15}\.[0-9]{1,15}\.[0-9]{1,15}$"
 # So much at a time of a long history: no reader makes the service hold all of it in memory.
 EVENTS_AT_ONCE, LOG_BYTES_AT_ONCE = 100, 64 * 2**10
 
@@ -25,7 +27,7 @@ Head = tuple[int, int, int]
 
 
 class FollowError(NcmixError, ValueError):
-    """A place in a stream is none of ours; the message is a sentence."""
+    """A place in a stream is none of ours; the message is a sentence without its full stop."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Cursor:
             FollowError: it was not.
         """
         if not (found := _CURSOR.fullmatch(text)):
-            raise FollowError(f"{text!r} is no place in a stream; allowed is the id of one of its events.")
+            raise FollowError(f"{text!r} is no place in a stream; allowed is the id of one of its events")
         return cls(*map(int, found.groups()))
 
 

@@ -20,6 +20,7 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps, loads
 
 _LOG = logging.getLogger(__name__)
+_LONGEST_WAIT = 0.25
 
 
 class Channel(filesystem.Channel):
@@ -79,3 +80,7 @@ class Transport(filesystem.Transport):
     """To be named as Celery's `broker_transport`."""
 
     Channel = Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Wait for a message, never long: Celery does not look in between whether it shall stop."""
+        super().drain_events(connection, timeout=min(_LONGEST_WAIT, timeout or _LONGEST_WAIT))

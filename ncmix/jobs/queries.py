@@ -99,6 +99,18 @@ def several(session: Session, ids: Sequence[str]) -> list[Experiment]:
     return [found[i] for i in ids]
 
 
+def versions(session: Session, ids: Sequence[str]) -> list[tuple[str, int]]:
+    """The ids with the revisions of their experiments, in this order: what changes when anything shown of them does.
+
+    Raises:
+        UnknownExperimentError: there is none of one of the ids.
+    """
+    found = dict(session.execute(select(Experiment.id, Experiment.revision).where(Experiment.id.in_(ids))).all())
+    if missing := [i for i in ids if i not in found]:
+        raise UnknownExperimentError(missing[0])
+    return [(i, found[i]) for i in ids]
+
+
 def listing(
     session: Session,
     filters: Filters = Filters(),

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
-from sqlalchemy import Integer, func, literal, select
+from sqlalchemy import ColumnElement, Integer, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from ncmix.jobs import features
@@ -22,6 +22,9 @@ _MANY = 200
 
 # Most curves are of two splits.
 _SPLITS = 2
+
+# Bytes of small array sets of one name that are read together.
+_TOGETHER = 2**20
 
 
 @dataclass(frozen=True)
@@ -119,30 +122,44 @@ def _curves(
 
 
 class Sets(Mapping[int, T], Generic[T]):
-    """The array sets of one name by epoch, each read when it is asked for: a picture needs few of many."""
+    """The array sets of one name by epoch, each read when it is asked for: a picture needs few of many.
+
+    Who asks for a second one will ask for more: small ones are then read all together.
+    """
 
     def __init__(self, session: Session, experiment_id: str, name: str, make: Callable[[ArraySet], T]) -> None:
-        self._session, self._id, self._name, self._make = session, experiment_id, name, make
+        self._session, self._make, self._known = session, make, dict[int, T]()
+        self._which = (
+            FeatureSet.experiment_id == experiment_id,
+            FeatureSet.name == name,
+            FeatureSet.state == "complete",
+        )
 
     @cached_property
-    def _epochs(self) -> list[int]:
-        return epochs(self._session, self._id).get(self._name, [])
+    def _sizes(self) -> dict[int, int]:
+        """Bytes by epoch, increasing."""
+        query = select(FeatureSet.epoch, FeatureSet.size).where(*self._which).order_by(FeatureSet.epoch)
+        return dict(self._session.execute(query).all())
 
     def __iter__(self) -> Iterator[int]:
         """The epochs, increasing."""
-        return iter(self._epochs)
+        return iter(self._sizes)
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._epochs)
+        return len(self._sizes)
 
     def __getitem__(self, epoch: int) -> T:
         """What is on record of that epoch."""
-        here = (FeatureSet.experiment_id == self._id, FeatureSet.epoch == epoch, FeatureSet.name == self._name)
-        kept = self._session.scalar(select(FeatureSet).where(*here, FeatureSet.state == "complete"))
-        if kept is None:
-            raise KeyError(epoch)
-        return self._make(features.read(self._session, kept))
+        if epoch not in self._known:
+            together = self._known and sum(self._sizes.values()) <= _TOGETHER
+            self._read(*() if together else (FeatureSet.epoch == epoch,))
+        return self._known[epoch]
+
+    def _read(self, *some: ColumnElement[bool]) -> None:
+        kept = self._session.scalars(select(FeatureSet).where(*self._which, *some)).all()
+        sets = features.read_all(self._session, kept)
+        self._known |= {each.epoch: self._make(arrays) for each, arrays in zip(kept, sets, strict=True)}
 
 
 def epochs(session: Session, experiment_id: str) -> dict[str, list[int]]:

@@ -12,9 +12,10 @@ def effective_rank(s: Statistics) -> float:
     The mean is over samples, not over classes: labels play no part. From 1 to min(N−1, D).
     """
     require_features(s)
-    if s.singular_R is None:
+    if s.spread is None:
         raise UndefinedError("the singular values were not asked for")
-    if s.singular_R.square().sum().sqrt() <= s.means.sample_noise:
+    total_R = s.spread.total
+    if total_R.square().sum().sqrt() <= s.means.sample_noise:
         raise UndefinedError("all features coincide")
-    share_R = s.singular_R / s.singular_R.sum()
+    share_R = total_R / total_R.sum()
     return float(torch.special.entr(share_R).sum().exp())

@@ -70,7 +70,8 @@ _PLAIN = Options()
 def nc(runs: Runs, options: Options = _PLAIN) -> Picture:
     """Every neural-collapse metric, NC0 to NC4, over the epochs; train solid, test dashed.
 
-    One colour a run. Metrics that fall over decades have a logarithmic axis; undefined values are missing.
+    One colour a run. Metrics that fall over decades have a logarithmic axis; undefined values are missing. Of unequal
+    classes the minority's collapse follows.
 
     Raises:
         PlotError: none of the runs has such a metric. So it is with every plot: what is not there is a sentence.
@@ -125,9 +126,10 @@ def confusion(runs: Runs, options: Options = _PLAIN) -> Picture:
 
 
 def spectrum(runs: Runs, options: Options = _PLAIN) -> Picture:
-    """Spread of features in each principal direction, largest first: between classes solid, within classes dashed.
+    """Spread of features in each principal direction, between and within classes, at an epoch and over the epochs.
 
-    The roots of the eigenvalues of Σ_B and Σ_W, in the units of the features.
+    The roots of the eigenvalues of Σ_B (solid) and Σ_W (dashed), in the units of the features, largest first. Over the
+    epochs the largest and the smallest between classes, and the largest within: collapse parts them.
     """
     return spectra.describe(runs, options)
 

@@ -16,6 +16,9 @@ from ncmix.results import Run, Summary
 # Up to so many classes each has its name at the axis.
 NAMED = 20
 
+# More maps than this are small, to be seen at one sight.
+MOST_LARGE = 8
+
 _WHAT = "summary of classes"
 
 
@@ -23,7 +26,7 @@ def gram(runs: Run | Sequence[Run], options: Options) -> Picture:
     """See ncmix.plots.gram."""
     found = groups.grouped(runs, options.group_by)
     panels = [panel for place, group in enumerate(found) for panel in _cosines(group, place, options)]
-    return _maps("gram", "Cosines of class means and classifiers", found, panels, options, columns=2)
+    return _maps("gram", "Cosines of class means and classifiers", found, panels, options, columns=(2, 6))
 
 
 def _cosines(group: Group, place: int, options: Options) -> Iterator[Panel]:
@@ -46,7 +49,7 @@ def confusion(runs: Run | Sequence[Run], options: Options) -> Picture:
     """See ncmix.plots.confusion."""
     found = groups.grouped(runs, options.group_by)
     panels = [_confusion(group, place, options) for place, group in enumerate(found)]
-    return _maps("confusion", "Confusion", found, panels, options, columns=3)
+    return _maps("confusion", "Confusion", found, panels, options, columns=(3, 5))
 
 
 def _confusion(group: Group, place: int, options: Options) -> Panel:
@@ -100,12 +103,16 @@ def _per_class(found: Sequence[Group], norms_of: Callable[[Run], NDArray[Any]]) 
 
 
 def _maps(
-    plot: str, title: str, found: Sequence[Group], panels: Sequence[Panel], options: Options, columns: int
+    plot: str, title: str, found: Sequence[Group], panels: Sequence[Panel], options: Options, columns: tuple[int, int]
 ) -> Picture:
+    """`columns` of few maps, which are large, and of many."""
     title = groups.caption(title, options.group_by)
     averaged = any(len(g.runs) > 1 for g in found)
     note = "mean over runs" if averaged else ""
-    return Picture(plot, title, groups.names(found), tuple(panels), columns, "map", note=note)
+    # Small ones have their classes named once for all of them.
+    many = len(panels) > MOST_LARGE and len({panel.x for panel in panels}) == 1
+    layout = "maps" if many else "map"
+    return Picture(plot, title, groups.names(found), tuple(panels), columns[many], layout, note=note)
 
 
 def _square(run: Run, options: Options) -> tuple[int, Summary]:

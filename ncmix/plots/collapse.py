@@ -1,4 +1,5 @@
-"""The plot `nc`: every neural-collapse metric over the epochs, one small panel each, in the order NC0 to NC4."""
+"""The plot `nc`: every neural-collapse metric over the epochs, one small panel each, in the order NC0 to NC4, then what
+of it only unequal classes have."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ METRICS: dict[str, Drawn] = {
     "nc3_uniform": Drawn("variance of classifiers' alignment with means", falling=True),
     "nc4": Drawn("disagreement with nearest class mean", share=True),
     "nc4_bias": Drawn("logits at the global mean, ‖Wμ + b‖", falling=True),
+    "minority_cosine": Drawn("mean cosine between minority classifiers", classifier_only=True),
 }
 
 SPLITS = ("train", "test")

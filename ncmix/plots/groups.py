@@ -120,6 +120,14 @@ def listed(epochs: Sequence[int]) -> str:
     return ", ".join(shown if len(shown) <= 30 else [*shown[:28], "…", shown[-1]])
 
 
+def spaced(epochs: Sequence[int], count: int) -> list[int]:
+    """Of increasing epochs at most so many: the first, the last, and in between as even as may be on a log scale."""
+    if len(epochs) <= count:
+        return list(epochs)
+    place = np.log1p(np.array(epochs, np.float64))
+    return sorted({epochs[int(np.abs(place - wanted).argmin())] for wanted in np.linspace(place[0], place[-1], count)})
+
+
 Points = tuple[NDArray[Any], NDArray[Any]]
 
 

@@ -14,8 +14,8 @@ from ncmix.plots.picture import HeatMap, Picture
 NUMBERED = 12
 
 
-def draw(axes: Axes, heat: HeatMap, colours: theme.Palette) -> None:
-    """The matrix, its first row on top."""
+def draw(axes: Axes, heat: HeatMap, colours: theme.Palette, *, small: bool) -> None:
+    """The matrix, its first row on top; a `small` one without numbers."""
     rows, columns = heat.values.shape
     axes.set_ylim(rows - 0.5, -0.5)
     axes.grid(visible=False)
@@ -29,7 +29,7 @@ def draw(axes: Axes, heat: HeatMap, colours: theme.Palette) -> None:
         aspect="auto",
         interpolation="nearest" if columns <= 200 else "auto",
     )
-    if columns <= NUMBERED:
+    if columns <= NUMBERED and not small:
         _numbers(axes, heat, colours)
 
 

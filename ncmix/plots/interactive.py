@@ -1,17 +1,18 @@
 """A picture as a Plotly figure: the JSON that plotly.js draws, and a page that holds it."""
 
 import html
-import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pydantic_core
 from matplotlib.colors import to_hex
 
-from ncmix.plots import heat, plane, theme
+from ncmix.plots import heat, naming, plane, theme
 from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Panel, Picture, Style
+from ncmix.plots.tidy import plain
 
 Json = dict[str, Any]
 
@@ -47,7 +48,7 @@ def page(picture: Picture, name: Theme, size: Size, library: str) -> bytes:
     """A page of HTML; `library` is the element that brings plotly.js, by its address or whole."""
     colours = theme.palette(name)
     # "<" can end a script, even inside JSON.
-    made = json.dumps(figure(picture, name, size), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    made = pydantic_core.to_json(figure(picture, name, size)).decode()
     return _PAGE.format(
         title=html.escape(f"{picture.title}: {', '.join(picture.groups)}"),
         theme=name,
@@ -63,25 +64,27 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
     colours = theme.palette(name)
     run_colours = theme.run_colours(colours, name, len(picture.groups))
     data: list[Json] = []
-    frame = _frame(picture, size, colours)
-    square = picture.layout in ("map", "plane", "grid")
+    square = picture.of_maps or picture.of_planes
+    # Where names head panels, what they share is said once.
+    shared, names = naming.apart(picture.groups) if square else ("", picture.groups)
+    frame = _frame(picture, shared, size, colours)
     for number, (panel, place) in enumerate(zip(picture.panels, _places(picture, frame["height"]), strict=True), 1):
         suffix = "" if number == 1 else str(number)
         frame[f"xaxis{suffix}"] = _axis(panel.x, place[0], f"y{suffix}", colours) | _fixed(panel, panel.x)
         frame[f"yaxis{suffix}"] = _axis(panel.y, place[1], f"x{suffix}", colours) | _fixed(panel, panel.y, up=True)
-        if picture.layout in ("plane", "grid"):
+        if picture.of_planes:
             frame[f"xaxis{suffix}"]["showgrid"] = frame[f"yaxis{suffix}"]["showgrid"] = False
         if square:
-            frame[f"yaxis{suffix}"] |= {"scaleanchor": f"x{suffix}", "constrain": "domain"}
-            frame[f"xaxis{suffix}"] |= {"constrain": "domain"}
-        frame["annotations"].append(_head(panel, picture, place, colours))
+            frame[f"yaxis{suffix}"] |= {"scaleanchor": f"x{suffix}", "constrain": "domain", "constraintoward": "top"}
+            frame[f"xaxis{suffix}"] |= {"constrain": "domain", "constraintoward": "left"}
+        frame["annotations"].append(_head(*naming.words(panel, picture, names), place, colours))
         axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
         data += [trace | axes for trace in _traces(panel, picture, run_colours, colours)]
     _name_once(data)
     return {"data": data, "layout": frame}
 
 
-def _frame(picture: Picture, size: Size, colours: theme.Palette) -> Json:
+def _frame(picture: Picture, shared: str, size: Size, colours: theme.Palette) -> Json:
     rows = math.ceil(len(picture.panels) / picture.columns)
     high = SQUARE if picture.layout in ("map", "plane") else ROW
     below = BELOW + _legend_height(picture)
@@ -91,9 +94,9 @@ def _frame(picture: Picture, size: Size, colours: theme.Palette) -> Json:
         "paper_bgcolor": colours.paper,
         "plot_bgcolor": colours.paper,
         "font": {"color": colours.ink, "size": 12},
-        "title": {"text": _title(picture), "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container",
-                  "pad": {"t": 28}},
-        "showlegend": picture.layout != "map",
+        "title": {"text": _title(picture, shared), "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top",
+                  "yref": "container", "pad": {"t": 28}},
+        "showlegend": not picture.of_maps,
         # At the foot: how many lines it takes depends on the window, and there it is in nobody's way.
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yanchor": "bottom", "yref": "container",
                    "font": {"size": 11}},
@@ -105,15 +108,15 @@ def _frame(picture: Picture, size: Size, colours: theme.Palette) -> Json:
 
 def _legend_height(picture: Picture) -> int:
     """Pixels of the legend in a window of a thousand, reckoned from its entries."""
-    if picture.layout in ("map", "plane", "grid"):
-        return LEGEND_LINE if picture.layout != "map" else 0
+    if picture.of_maps or picture.of_planes:
+        return LEGEND_LINE if picture.of_planes else 0
     entries = {(line.group, line.style) for panel in picture.panels for line in panel.lines}
     longest = max((len(name) for name in picture.groups), default=0) + 20
     return LEGEND_LINE * math.ceil(len(entries) / max(1, 1000 // (40 + 6 * longest)))
 
 
-def _title(picture: Picture) -> str:
-    said = picture.note or (picture.groups[0] if len(picture.groups) == 1 else "")
+def _title(picture: Picture, shared: str) -> str:
+    said = ", ".join(filter(None, (shared, picture.note))) or (picture.groups[0] if len(picture.groups) == 1 else "")
     return f"<b>{_text(picture.title)}</b>" + (f"<br><sup>{_text(said)}</sup>" if said else "")
 
 
@@ -171,13 +174,8 @@ def _fixed(panel: Panel, axis: Axis, *, up: bool = False) -> Json:
     return {"range": [axis.low, axis.high]}
 
 
-def _head(panel: Panel, picture: Picture, place: tuple[list[float], list[float]], colours: theme.Palette) -> Json:
-    name = panel.name
-    if picture.layout == "map" and len(picture.groups) > 1:
-        group = next(mark.group for mark in panel.marks)
-        name = f"{picture.groups[group or 0]}: {panel.name}"
+def _head(name: str, meaning: str, place: tuple[list[float], list[float]], colours: theme.Palette) -> Json:
     lines = [f"<b>{_text(name)}</b>"] if name else []
-    meaning = panel.meaning.partition(" · ")[0] if picture.layout == "grid" else panel.meaning
     lines.append(f'<span style="color:{colours.muted}">{_text(meaning)}</span>')
     return {
         "text": "<br>".join(lines), "showarrow": False, "align": "left", "font": {"size": 11},
@@ -201,7 +199,9 @@ def _line(line: Line, picture: Picture, run_colours: Sequence[str], colours: the
     colour = colours.muted if line.group is None else run_colours[line.group]
     group = "" if line.group is None else picture.groups[line.group]
     name = _text(" · ".join(filter(None, (group, style.meaning))))
-    if line.std is not None:
+    # A band as wide as a point is none: it is a bar.
+    bar = {} if line.std is None or len(line.x) > 1 else {"error_y": {"array": plain(line.std), "thickness": 2}}
+    if line.std is not None and not bar:
         yield _band(line, line.std, colour, name)
     few = bool(style.marker) and len(line.x) <= 16
     yield {
@@ -209,16 +209,16 @@ def _line(line: Line, picture: Picture, run_colours: Sequence[str], colours: the
         "mode": "lines+markers" if few else "lines",
         "name": name,
         "legendgroup": name,
-        "x": _plain(line.x),
-        "y": _plain(line.y),
+        "x": plain(line.x),
+        "y": plain(line.y),
         "line": {"color": colour, "width": 1.3 * style.width, "dash": _dash(style)},
         "marker": {"color": colour, "size": 5, "symbol": "circle-open" if style.hollow else "circle"},
-    }
+    } | bar
 
 
 def _band(line: Line, std: np.ndarray, colour: str, name: str) -> Json:
     """A closed outline around mean ± std, filled."""
-    x, low, high = _plain(line.x), _plain(line.y - std), _plain(line.y + std)
+    x, low, high = plain(line.x), plain(line.y - std), plain(line.y + std)
     return {
         "type": "scatter", "mode": "lines", "x": x + x[::-1], "y": high + low[::-1], "fill": "toself",
         "fillcolor": f"{colour}2e", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name,
@@ -235,7 +235,7 @@ def _heat(mark: HeatMap, colours: theme.Palette) -> Json:
     scale = heat.colourmap(mark, colours)
     return {
         "type": "heatmap",
-        "z": [_plain(row) for row in mark.values],
+        "z": [plain(row) for row in mark.values],
         "zmin": mark.low,
         "zmax": mark.high,
         "colorscale": [[at, to_hex(scale(at))] for at in (0.0, 0.5, 1.0)],
@@ -252,7 +252,7 @@ def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Jso
         some_P = (probe.first == probe.second) == same
         yield {
             "type": "scattergl", "mode": "markers", "name": name, "legendgroup": name,
-            "x": _plain(probe.points[some_P, 0]), "y": _plain(probe.points[some_P, 1]),
+            "x": plain(probe.points[some_P, 0]), "y": plain(probe.points[some_P, 1]),
             "marker": {"size": 4 if large else 2.5, "color": [to_hex(rgb) for rgb in rgb_P3[some_P]]},
             "customdata": [f"λ = {lam:.2f}, {a} with {b}" for lam, a, b in
                            zip(probe.lam[some_P], probe.first[some_P], probe.second[some_P], strict=True)],
@@ -265,7 +265,7 @@ def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Jso
     names[1::3] = [f"<b>{_text(name)}</b>" for name in probe.class_names]
     yield {
         "type": "scatter", "mode": "lines+markers+text", "name": "classifier row", "legendgroup": "classifier",
-        "x": _plain(spokes[:, 0]), "y": _plain(spokes[:, 1]), "text": names, "textposition": "top center",
+        "x": plain(spokes[:, 0]), "y": plain(spokes[:, 1]), "text": names, "textposition": "top center",
         "textfont": {"size": 14 if large else 9}, "line": {"color": colours.ink, "width": 1.5},
         "marker": {"size": [0, 10 if large else 5, 0] * len(tips), "symbol": "diamond", "color": colours.ink,
                    "opacity": 1, "line": {"color": colours.paper, "width": 1}},
@@ -273,13 +273,13 @@ def _cloud(cloud: Cloud, colours: theme.Palette, *, large: bool) -> Iterator[Jso
     if fit := probe.theory:
         yield {
             "type": "scatter", "mode": "markers", "name": "theory, best fit", "legendgroup": "theory",
-            "x": _plain(fit.same[:, 0]), "y": _plain(fit.same[:, 1]), "showlegend": False,
+            "x": plain(fit.same[:, 0]), "y": plain(fit.same[:, 1]), "showlegend": False,
             "marker": {"size": 12, "symbol": "circle-open", "color": colours.theory, "line": {"width": 2}},
         }  # fmt: skip
         for path in fit.different:
             yield {
                 "type": "scatter", "mode": "lines", "name": "theory, best fit", "legendgroup": "theory",
-                "x": _plain(path[:, 0]), "y": _plain(path[:, 1]), "line": {"color": colours.theory, "width": 2},
+                "x": plain(path[:, 0]), "y": plain(path[:, 1]), "line": {"color": colours.theory, "width": 2},
             }  # fmt: skip
 
 
@@ -291,8 +291,3 @@ def _name_once(data: list[Json]) -> None:
         if group is not None and trace.get("showlegend", True):
             trace["showlegend"] = group not in seen
             seen.add(group)
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    listed: list[float] = np.asarray(values, np.float64).tolist()
-    return [v if math.isfinite(v) else None for v in listed]

@@ -18,9 +18,10 @@ Place = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands over the panels: a title, the names in a legend, the words of the key, a note."""
+    """What stands over the panels: a title, what names share, the names in a legend, the words of the key, a note."""
 
     title: str
+    shared: str
     names: tuple[str, ...]
     key: tuple[str, ...]
     note: str
@@ -62,7 +63,7 @@ class Layout:
         width = max(self._beside(columns) + columns * wide, 0 if size.width else self.least_width)
         rows, legend_columns = ceil(count / columns), self.legend_columns(heading.names, width)
         crowded = heading.width(self) > width - self.left - self.right
-        lines = ceil(len(heading.names) / legend_columns) + bool(heading.note) + crowded
+        lines = bool(heading.shared) + ceil(len(heading.names) / legend_columns) + bool(heading.note) + crowded
         above = self.title + lines * self.legend_line
         between = above + rows * (self.head + self.foot) - self.foot + self.bottom
         high = wide if self.square else self.high
@@ -139,6 +140,7 @@ BOARDS: dict[str, Layout] = {
     "large": Layout(wide=3.9, high=2.5, left=0.66, gap=0.72),
     "classes": Layout(wide=3.9, high=2.5, left=0.66, gap=0.72, foot=0.95, bottom=1.05),
     "map": Layout(wide=2.9, high=2.9, left=0.95, gap=0.95, foot=0.72, bottom=1.25, square=True, least=1.4),
+    "maps": Layout(wide=1.7, high=1.7, left=0.95, gap=0.24, foot=0.12, bottom=1.25, square=True),
 }
 
 
@@ -188,4 +190,8 @@ class Planes:
             yield x / self.width, y / self.height, self.side / self.width, self.side / self.height
 
 
-PLANES: dict[str, Planes] = {"plane": Planes(side=3.9), "grid": Planes(side=1.9, gap=0.40)}
+PLANES: dict[str, Planes] = {
+    "plane": Planes(side=3.9),
+    "planes": Planes(side=2.5),
+    "grid": Planes(side=1.9, gap=0.40),
+}

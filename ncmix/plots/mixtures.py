@@ -18,8 +18,10 @@ from ncmix.results import Probe, Run
 # Below this κ the optimum is a convex combination to within a thousandth of its size, and m and λ_H mean nothing.
 CONVEX = 0.1
 
-LONGEST_HEAD = 46
 COLUMNS, GRID_COLUMNS = 3, 6
+
+# More planes than this are smaller, to be seen at one sight, and so many stand side by side.
+MOST_LARGE, MANY_COLUMNS = 6, 5
 
 _H = Axis("h")  # the frame is set by what is in it
 
@@ -28,13 +30,14 @@ def last_layer(runs: Run | Sequence[Run], options: Options) -> Picture:
     """See ncmix.plots.last_layer."""
     listed = _single(runs, options)
     probes = [_probe(run, options.epoch) for run in listed]
+    labels, many = naming.labels(listed), len(listed) > MOST_LARGE
     panels = tuple(
-        _panel(label, at, probe, place, options)
-        for place, (label, (at, probe)) in enumerate(zip(naming.labels(listed, LONGEST_HEAD), probes, strict=True))
+        _panel(label, at, probe, place, options, brief=many)
+        for place, (label, (at, probe)) in enumerate(zip(labels, probes, strict=True))
     )
-    columns = 2 if len(listed) == 4 else COLUMNS
-    title = "Mixtures in the last layer"
-    return Picture("last-layer", title, tuple(naming.labels(listed)), panels, columns, "plane", key=_key(panels))
+    columns = MANY_COLUMNS if many else 2 if len(listed) == 4 else COLUMNS
+    title, layout = "Mixtures in the last layer", "planes" if many else "plane"
+    return Picture("last-layer", title, tuple(labels), panels, columns, layout, key=_key(panels))
 
 
 def last_layer_grid(runs: Run | Sequence[Run], options: Options) -> Picture:
@@ -60,16 +63,12 @@ def _single(runs: Run | Sequence[Run], options: Options) -> list[Run]:
 
 
 def _spread(probed: Sequence[Sequence[int]], until: int | None) -> tuple[int, ...]:
-    """Epochs at which every run was probed: the first, the last, and in between as even as may be on a log scale."""
+    """As many epochs as there are columns, of those at which every run was probed."""
     shared = sorted(set(probed[0]).intersection(*probed[1:]))
     there = [epoch for epoch in shared if until is None or epoch <= until]
-    if len(there) <= GRID_COLUMNS:
-        if not there and all(probed):
-            raise PlotError("There is no epoch at which all of these runs were probed; name some of one run.")
-        return tuple(there)
-    place = np.log1p(np.array(there, np.float64))
-    wanted = np.linspace(place[0], place[-1], GRID_COLUMNS)
-    return tuple(sorted({there[int(np.abs(place - w).argmin())] for w in wanted}))
+    if not there and all(probed):
+        raise PlotError("There is no epoch at which all of these runs were probed; name some of one run.")
+    return tuple(groups.spaced(there, GRID_COLUMNS))
 
 
 def _probe(run: Run, epoch: int | None) -> tuple[int, Probe]:
@@ -84,14 +83,14 @@ def _probe(run: Run, epoch: int | None) -> tuple[int, Probe]:
     return epoch, run.probes[epoch]
 
 
-def _panel(label: str, epoch: int, probe: Probe, place: int, options: Options) -> Panel:
+def _panel(label: str, epoch: int, probe: Probe, place: int, options: Options, *, brief: bool = False) -> Panel:
     probe = _of_classes(probe, options.classes)
     finite_P: NDArray[np.bool_] = np.atleast_1d(np.isfinite(probe.points).all(axis=1))
     if not finite_P.any() or not np.isfinite(probe.classifier).all():
         raise PlotError(f"The probe at epoch {epoch} of {label!r} holds no finite points: its training diverged.")
     probe = _chosen(probe, finite_P)
     factor = _factor(probe.points, np.asarray(probe.classifier, np.float64))
-    said = " · ".join(_particulars(epoch, probe, factor))
+    said = " · ".join(_particulars(epoch, probe, factor, brief=brief))
     return Panel(label, said, _H, _H, (Cloud(probe, epoch, factor, place),))
 
 
@@ -126,14 +125,15 @@ def _factor(points_P2: NDArray[np.floating], classifier_32: NDArray[np.float64])
     return float(f"{floor(far / long / power) * power:g}")
 
 
-def _particulars(epoch: int, probe: Probe, factor: float) -> Iterator[str]:
+def _particulars(epoch: int, probe: Probe, factor: float, *, brief: bool) -> Iterator[str]:
     yield f"epoch {epoch}"
-    yield f"{probe.mode} mode"
+    if not brief:
+        yield f"{probe.mode} mode"
     if factor != 1:
         yield f"classifiers ×{factor:g}"
     if fit := probe.theory:
         found = "is convex" if fit.kappa < CONVEX else f"m = {fit.m:.2g}, λₕ = {fit.lambda_h:.2g}"
-        yield f"theory {found}, off by {fit.residual:.0%}"
+        yield f"theory {'' if brief else f'{found}, '}off by {fit.residual:.0%}"
 
 
 def _key(panels: Sequence[Panel]) -> tuple[str, ...]:

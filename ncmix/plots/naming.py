@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+from ncmix.plots.picture import Panel, Picture
 from ncmix.results import Run
 
 LONGEST_LABEL = 64
+
+# From so many names on, the words that all of them share are said once.
+_MANY = 5
 
 
 def labels(runs: Sequence[Run], longest: int = LONGEST_LABEL) -> list[str]:
@@ -32,6 +36,43 @@ def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
         return line
     half = (longest - 1) // 2
     return f"{line[:half]}…{line[-half:]}"
+
+
+def apart(names: Sequence[str]) -> tuple[str, list[str]]:
+    """What all of many names share, as `resnet18 cifar10 … seed 0`, and what is left of each; else nothing, and all."""
+    words = [name.split() for name in names]
+    # Every name keeps a word of its own, and a number what it is the number of.
+    most = min((len(each) for each in words), default=1) - 1
+    before = _shared(words, most)
+    behind = _shared([each[::-1] for each in words], most - before)
+    before -= before > 0 and all(each[before].isdecimal() for each in words)
+    if len(names) < _MANY or not before + behind:
+        return "", list(names)
+    first = words[0]
+    said = " ".join([*first[:before], "…", *first[len(first) - behind :]])
+    return said, [" ".join(each[before : len(each) - behind]) for each in words]
+
+
+def _shared(words: Sequence[Sequence[str]], most: int) -> int:
+    """With how many words all of them begin, at most so many."""
+    columns = zip(*(each[:most] for each in words), strict=True)
+    return next((place for place, column in enumerate(columns) if len(set(column)) > 1), most)
+
+
+def words(panel: Panel, picture: Picture, names: Sequence[str]) -> tuple[str, str]:
+    """What stands over a panel, where groups have these names.
+
+    Planes, and heat maps of several groups, are headed by their group; small maps briefly.
+    """
+    group = names[panel.marks[0].group or 0]
+    if picture.of_planes:
+        brief = panel.meaning.partition(" · ")[0] if picture.layout == "grid" else panel.meaning
+        return group if panel.name else "", brief
+    if not picture.of_maps or len(names) == 1:
+        return panel.name, panel.meaning
+    if picture.layout == "maps":
+        return group, f"{panel.name}, {panel.meaning.rpartition(', ')[2]}"
+    return group, f"{panel.name}: {panel.meaning}"
 
 
 def nothing(runs: Sequence[Run], what: str, until: int | None) -> str:

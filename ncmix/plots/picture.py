@@ -34,6 +34,7 @@ STYLES: dict[str, Style] = {
     "theory": Style("theory, best fit", _DASHED, 1.2),
     "between": Style("between classes", "solid", 1.5, "o"),
     "within": Style("within classes", _DASHED, 1.5, "o", hollow=True),
+    "least": Style("smallest between classes", "solid", 0.8, "o"),
     "identity": Style("logit λ", _DOTTED, 1.1, muted=True),
     "convex": Style("convex combination", _DOTTED, 1.1, muted=True),
     "calibrated": Style("calibrated", _DOTTED, 1.1, muted=True),
@@ -99,6 +100,8 @@ class Cloud:
 
 Mark = Line | HeatMap | Cloud
 
+Layout = Literal["small", "large", "classes", "map", "maps", "plane", "planes", "grid"]
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -126,7 +129,8 @@ class Picture:
         groups: the runs, or groups of them, by the names that a legend gives; one colour each.
         panels: in reading order.
         columns: how many are side by side, if there is room.
-        layout: small or large frames, large ones over classes, heat maps, or planes of classifiers.
+        layout: small or large frames, large ones over classes, heat maps (many are small), or planes of classifiers
+            (many are smaller, and smallest in a grid).
         key: the styles that a legend explains.
         note: a remark beside the title.
     """
@@ -136,9 +140,19 @@ class Picture:
     groups: tuple[str, ...]
     panels: tuple[Panel, ...]
     columns: int
-    layout: Literal["small", "large", "classes", "map", "plane", "grid"]
+    layout: Layout
     key: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def of_maps(self) -> bool:
+        """Whether its panels are heat maps."""
+        return self.layout in ("map", "maps")
+
+    @property
+    def of_planes(self) -> bool:
+        """Whether its panels are planes of classifiers."""
+        return self.layout in ("plane", "planes", "grid")
 
 
 def finite(*arrays: Array) -> Array:

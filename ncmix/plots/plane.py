@@ -4,6 +4,7 @@ Shapes: P mixtures, X points of any kind, 3 classifiers, 2 coordinates in the pl
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,6 +24,9 @@ VECTOR_POINTS = 6000
 
 LONGEST_CLASS = 20
 
+# Inches from the top to what names share, and what that takes.
+_SHARED_DOWN, _SHARED_LINE = 0.40, 0.22
+
 # Inches of a class's name: about a bold character's width, a line's height.
 CHARACTER, LINE = 0.085, 0.14
 
@@ -30,19 +34,29 @@ CHARACTER, LINE = 0.085, 0.14
 def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
     """The figure of a picture whose panels hold a cloud each."""
     small = picture.layout == "grid"
-    frame = layout.PLANES["grid" if small else "plane"].fitted(len(picture.panels), picture.columns, size)
+    shared, names = naming.apart(picture.groups)
+    frame = _fitted(picture, shared, size)
     figure = theme.canvas(frame.width, frame.height, colours)
     theme.title(figure, picture.title, frame.left, colours)
+    if shared:
+        theme.subtitle(figure, naming.shortened(shared, int(frame.width / 0.07)), frame.left, _SHARED_DOWN, colours)
     for panel, place in zip(picture.panels, frame.places(), strict=True):
         axes = figure.add_axes(place)
         _panel(axes, panel, frame.side, colours, small=small)
+        name, said = naming.words(panel, picture, names)
         # In a grid only the first of a row has a name, which may go on over the others.
         room = frame.width - frame.left if small else frame.side
-        name = naming.shortened(panel.name, int(room / 0.08)) if panel.name else ""
-        said = naming.shortened(panel.meaning.partition(" · ")[0] if small else panel.meaning, int(frame.side / 0.047))
+        name = naming.shortened(name, int(room / 0.08)) if name else ""
+        said = naming.shortened(said, int(frame.side / 0.047))
         theme.head(axes, name, said, colours)
     _key(figure, frame.left, "theory" in picture.key, colours)
     return figure
+
+
+def _fitted(picture: Picture, shared: str, size: Size) -> layout.Planes:
+    frame = layout.PLANES[picture.layout]
+    frame = replace(frame, title=frame.title + _SHARED_LINE) if shared else frame
+    return frame.fitted(len(picture.panels), picture.columns, size)
 
 
 def _panel(axes: Axes, panel: Panel, side: float, colours: theme.Palette, *, small: bool) -> None:
@@ -129,7 +143,6 @@ def _names(axes: Axes, at_32: NDArray[np.float64], names: Sequence[str], colours
     for (x, y), name in zip(at_32, names, strict=True):
         text = axes.text(x, y, name, ha="center", va="center", color=colours.ink, fontsize=theme.PANEL, zorder=5)
         text.set_fontweight("bold")
-        theme.plain(text)
 
 
 def _placed(

@@ -1,11 +1,15 @@
 """A figure as the bytes of a file, the same bytes for the same figure, from any thread."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from threading import Lock
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ncmix.plots.options import Image
@@ -14,24 +18,60 @@ from ncmix.plots.options import Image
 # interpreter anyway: one figure at a time costs nothing.
 _DRAWING = Lock()
 
-# Without these every SVG has new random ids; Type 42 fonts are what publishers accept.
-_SETTINGS: dict[Any, Any] = {"svg.hashsalt": "ncmix", "svg.fonttype": "path", "pdf.fonttype": 42}
+# Without a salt every SVG has new random ids; Type 42 fonts are what publishers accept. Letters that are not pulled to
+# the pixels stand more evenly, at 80 dots an inch too, and are drawn in less time.
+_SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "ncmix",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "text.hinting": "no_hinting",
+}
 
 # No dates and no versions: they would make each file differ from the last.
 _METADATA: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
     "svg": {"Date": None, "Creator": "ncmix"},
     "pdf": {"CreationDate": None, "Creator": "ncmix", "Producer": None},
 }
 
-# Squeezing a PNG as hard as is usual takes as long as drawing it, for a tenth of its size.
-_PNG: dict[str, Any] = {"pil_kwargs": {"compress_level": 1}}
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_RGB, _EIGHT_BITS, _METRES = 2, 8, 1
+_INCHES_A_METRE = 1 / 0.0254
 
 
 def render(draw: Callable[[], Figure], image_format: Image, dpi: int) -> bytes:
     """The file; `dpi` is the resolution of PNG, and of what is a bitmap inside the others."""
-    buffer = BytesIO()
     with _DRAWING, rc_context(_SETTINGS):
-        extra = _PNG if image_format == "png" else {}
-        draw().savefig(buffer, format=image_format, dpi=dpi, metadata=_METADATA[image_format], **extra)
+        if image_format == "png":
+            return _png(draw(), dpi)
+        buffer = BytesIO()
+        draw().savefig(buffer, format=image_format, dpi=dpi, metadata=_METADATA[image_format])
     return buffer.getvalue()
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
+    """Its bitmap, opaque, every line as it is.
+
+    Filters, which Pillow always tries, and a harder squeeze help photographs: figures are flat, and come out larger and
+    later by them.
+    """
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    rgb = np.asarray(canvas.buffer_rgba())[..., :3]
+    high, wide, _ = rgb.shape
+    lines = np.zeros((high, 1 + 3 * wide), np.uint8)  # a line begins with the number of its filter, 0 for none
+    lines[:, 1:] = rgb.reshape(high, -1)
+    density = round(dpi * _INCHES_A_METRE)
+    return _SIGNATURE + b"".join(
+        (
+            _chunk(b"IHDR", struct.pack(">2I5B", wide, high, _EIGHT_BITS, _RGB, 0, 0, 0)),
+            _chunk(b"pHYs", struct.pack(">2IB", density, density, _METRES)),
+            _chunk(b"IDAT", zlib.compress(lines.data, 1)),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    """A part of a PNG file: length, kind, data, checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))

@@ -20,17 +20,21 @@ SHARE = FuncFormatter(lambda value, _: f"{100 * value:g}%")
 LONGEST_TICK = 12
 
 
-def apply(axes: Axes, panel: Panel) -> None:
-    """Both axes of a panel."""
+def apply(axes: Axes, panel: Panel, *, x: bool = True, y: bool = True) -> None:
+    """Both axes of a panel, with ticks or without."""
     if panel.x.log:
         axes.set_xscale("log", nonpositive="mask")
     if panel.y.log:
         axes.set_yscale("log", nonpositive="mask")
     axes.set_xlim(panel.x.low, panel.x.high)
     axes.set_ylim(panel.y.low, panel.y.high)
-    _ticks(axes.xaxis, panel.x)
-    _ticks(axes.yaxis, panel.y)
-    if panel.x.ticks and any(len(name) > 3 for _, name in panel.x.ticks):
+    for drawn, axis, ticked in ((axes.xaxis, panel.x, x), (axes.yaxis, panel.y, y)):
+        if ticked:
+            _ticks(drawn, axis)
+        else:
+            drawn.set_major_locator(NullLocator())
+            drawn.set_minor_locator(NullLocator())
+    if x and panel.x.ticks and any(len(name) > 3 for _, name in panel.x.ticks):
         axes.tick_params(axis="x", labelrotation=90)
 
 
@@ -38,7 +42,6 @@ def _ticks(drawn: Drawn, axis: Axis) -> None:
     if axis.ticks:
         names = [shortened(name, LONGEST_TICK) for _, name in axis.ticks]
         drawn.set_ticks([at for at, _ in axis.ticks], labels=names)
-        theme.plain(*(tick.label1 for tick in drawn.get_major_ticks()))
     elif axis.log:
         _logarithmic(drawn, axis)
     else:

@@ -46,8 +46,8 @@ def _together(axes: Axes, name: str, coloured: Sequence[tuple[Line, str]]) -> No
     )
     axes.add_collection(made, autolim=False)
     for line, colour in coloured:
-        if alone := dots(line.y):
-            _single(axes, Line(line.x[alone], line.y[alone], line.style, line.group), colour, joined=False)
+        if lone := dots(line.y):
+            _single(axes, Line(line.x[lone], line.y[lone], line.style, line.group), colour, joined=False)
 
 
 def _single(axes: Axes, line: Line, colour: str, *, joined: bool = True) -> None:
@@ -76,6 +76,9 @@ def _band(axes: Axes, line: Line, std: NDArray[np.float64], colour: str, vertica
     if vertical.log:  # what reaches below zero reaches below any axis
         low, high = np.maximum(low, 0.5 * vertical.low), np.maximum(high, 0.5 * vertical.low)
     axes.fill_between(line.x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1.8)
+    if lone := alone(line.y):  # a band as wide as a point is none
+        bars = [((line.x[i], low[i]), (line.x[i], high[i])) for i in lone]
+        axes.add_collection(LineCollection(bars, colors=colour, alpha=0.5, linewidths=2.4, zorder=1.8), autolim=False)
 
 
 def dotted(line: Line) -> bool:
@@ -85,10 +88,12 @@ def dotted(line: Line) -> bool:
 
 def dots(values: NDArray[np.float64]) -> list[int]:
     """Which points get a dot: all of a few, else only those that no line reaches."""
+    return np.flatnonzero(np.isfinite(values)).tolist() if len(values) <= DOTTED else alone(values)
+
+
+def alone(values: NDArray[np.float64]) -> list[int]:
+    """Which points stand between two gaps."""
     gap = ~np.isfinite(values)
-    if len(values) <= DOTTED:
-        return np.flatnonzero(~gap).tolist()
-    if not gap.any():
+    if len(values) > 1 and not gap.any():
         return []
-    alone = ~gap & np.r_[True, gap[:-1]] & np.r_[gap[1:], True]
-    return np.flatnonzero(alone).tolist()
+    return np.flatnonzero(~gap & np.r_[True, gap[:-1]] & np.r_[gap[1:], True]).tolist()

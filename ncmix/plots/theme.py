@@ -8,7 +8,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from ncmix.plots.options import PlotError, Theme
 
@@ -104,6 +103,8 @@ def settings(colours: Palette) -> dict[Any, Any]:
         }.items()
     }
     return ticks | {
+        # What users wrote is shown as it is: a dollar sign in a name starts no formula.
+        "text.parse_math": False,
         "axes.facecolor": colours.paper,
         "axes.edgecolor": colours.muted,
         "axes.linewidth": 0.6,
@@ -117,12 +118,6 @@ def settings(colours: Palette) -> dict[Any, Any]:
     }
 
 
-def plain(*texts: Text) -> None:
-    """Show what users wrote as it is: a dollar sign in a name starts no formula."""
-    for text in texts:
-        text.set_parse_math(False)
-
-
 def title(figure: Figure, text: str, left: float, colours: Palette) -> None:
     """What the figure shows, at its upper left; `left` in inches."""
     width, height = figure.get_size_inches()
@@ -132,7 +127,7 @@ def title(figure: Figure, text: str, left: float, colours: Palette) -> None:
 def subtitle(figure: Figure, text: str, left: float, down: float, colours: Palette) -> None:
     """What users wrote, `down` inches below the top edge."""
     width, height = figure.get_size_inches()
-    plain(figure.text(left / width, 1 - down / height, text, va="top", color=colours.muted, fontsize=LABEL))
+    figure.text(left / width, 1 - down / height, text, va="top", color=colours.muted, fontsize=LABEL)
 
 
 def head(axes: Axes, text: str, meaning: str, colours: Palette) -> None:
@@ -142,4 +137,3 @@ def head(axes: Axes, text: str, meaning: str, colours: Palette) -> None:
             line, (0, 1), (0, up), xycoords="axes fraction", textcoords="offset points", color=colour, fontsize=size
         )
         made.set_fontweight("bold" if line is text else "normal")
-        plain(made)

@@ -1,13 +1,13 @@
 """A picture as the numbers drawn in it: one row a point or cell, with what is needed to read them."""
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
 import numpy as np
+import pydantic_core
 
 from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Mark, Panel, Picture
 
@@ -24,7 +24,7 @@ def to_csv(picture: Picture) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     data = columns(picture)
     writer.writerow(data)
-    writer.writerows(zip(*(["" if v is None else v for v in column] for column in data.values()), strict=True))
+    writer.writerows(zip(*data.values(), strict=True))  # None is written as nothing
     return text.getvalue().encode()
 
 
@@ -39,7 +39,7 @@ def to_json(picture: Picture) -> bytes:
         "styles": {style: STYLES[style].meaning for style in picture.key},
         "data": columns(picture),
     }
-    return json.dumps(held, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return pydantic_core.to_json(held)
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
@@ -93,8 +93,8 @@ def _extend(made: Columns, panel: str, group: str | None, parts: list[list[Any]]
 
 def _line(line: Line) -> list[list[Any]]:
     count = len(line.x)
-    std = [None] * count if line.std is None else _plain(line.std)
-    return [[line.style] * count, _plain(line.x), _plain(line.y), std, [line.runs] * count]
+    std = [None] * count if line.std is None else plain(line.std)
+    return [[line.style] * count, plain(line.x), plain(line.y), std, [line.runs] * count]
 
 
 def _cells(heat: HeatMap) -> list[list[Any]]:
@@ -102,7 +102,7 @@ def _cells(heat: HeatMap) -> list[list[Any]]:
     return [
         [name for name in heat.rows for _ in range(columns)],
         list(heat.columns) * rows,
-        _plain(heat.values.ravel()),
+        plain(heat.values.ravel()),
         [heat.runs] * (rows * columns),
     ]
 
@@ -127,6 +127,7 @@ def _mixtures(cloud: Cloud) -> Iterator[tuple[Any, ...]]:
     return zip(probe.points.tolist(), probe.lam.tolist(), probe.first.tolist(), probe.second.tolist(), strict=True)
 
 
-def _plain(values: np.ndarray) -> list[float | None]:
-    listed: list[float] = values.tolist()
+def plain(values: np.ndarray) -> list[float | None]:
+    """Numbers; what is undefined is None."""
+    listed: list[float] = np.asarray(values, np.float64).tolist()
     return [v if math.isfinite(v) else None for v in listed]

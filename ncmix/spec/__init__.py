@@ -15,7 +15,7 @@ from ncmix.spec.data import (
 )
 from ncmix.spec.descent import Adam, AdamW, Constant, Cosine, MultiStep, Optimizer, Schedule, Sgd
 from ncmix.spec.expansion import Cell, Expansion, expand
-from ncmix.spec.experiment import BESIDE, Extends, Limits, Spec
+from ncmix.spec.experiment import BESIDE, MOST_EPOCHS, Extends, Limits, Spec
 from ncmix.spec.extending import CHANGEABLE, differing, extended
 from ncmix.spec.measuring import PAPYAN, Every, Features, Geometry, Measure
 from ncmix.spec.network import (
@@ -59,6 +59,7 @@ __all__ = [
     "CHANGEABLE",
     "FACTS",
     "MOST_CELLS",
+    "MOST_EPOCHS",
     "PAPYAN",
     "VOCABULARY",
     "Adam",

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from ncmix.spec.parts import Part, by_kind, listed
 
@@ -59,7 +59,18 @@ def _milestone(value: float) -> float:
     return value
 
 
-Milestone = Annotated[int | float, AfterValidator(_milestone)]
+Milestone = Annotated[
+    int | float,
+    AfterValidator(_milestone),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+            ]
+        }
+    ),
+]
 Warmup = Annotated[int, Field(ge=0)]
 
 

@@ -17,6 +17,8 @@ from ncmix.spec.parts import Part, listed
 
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=-]{0,63}$")]
 
+MOST_EPOCHS = 1_000_000
+
 # What is beside the science: two specs that differ only here are the same experiment.
 BESIDE = frozenset({"compile", "devices", "name", "tags", "priority", "limits"})
 
@@ -49,7 +51,7 @@ class Spec(Part, use_attribute_docstrings=True):
     mix: Mix = NoMix()
     optimizer: Optimizer = Sgd()
     schedule: Schedule = MultiStep()
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 350
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] = 350
     """Passes over the training data."""
     batch_size: Annotated[int, Field(ge=2)] = 128
     """Examples a step; the last batch of an epoch may be smaller."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from ncmix.spec.parts import Part, listed
+from ncmix.spec.parts import Part, listed, unlike
 
 Split = Literal["train", "test"]
 Epoch = Annotated[int, Field(ge=0)]
@@ -15,6 +15,10 @@ PAPYAN = (
     *(65, 71, 77, 85, 92, 101, 110, 121, 132, 144, 158, 172, 188, 206, 225, 245, 268, 293, 320, 350),
 )
 _PAPYAN_RATIO = 350 / 320
+
+# Up to here K×K arrays, and spectra of D×D ones, are kept of every measured epoch; larger ones of the last.
+MOST_CLASSES = 100
+MOST_DIRECTIONS = 1024
 
 
 class Every(Part):
@@ -45,7 +49,7 @@ class Geometry(Part, use_attribute_docstrings=True):
     published), the scalars always in eval mode, with a uniform grid of `lambdas` values of λ in [0, 1].
     """
 
-    classes: Annotated[tuple[Class, Class, Class], listed, AfterValidator(_distinct)] = (0, 1, 2)
+    classes: Annotated[tuple[Class, Class, Class], listed, unlike, AfterValidator(_distinct)] = (0, 1, 2)
     """Three different classes."""
     per_pair: Annotated[int, Field(ge=1, le=100_000)] = 300
     """Mixtures of each of the six pairs of classes."""
@@ -84,7 +88,7 @@ class Measure(Part, use_attribute_docstrings=True):
 
     epochs: EpochRule = "papyan"
     """papyan: the epochs of Papyan, Han, Donoho 2020; last; every k-th; or those listed. 0 is the untrained network."""
-    splits: Annotated[tuple[Split, ...], listed, Field(min_length=1), AfterValidator(_once)] = ("train", "test")
+    splits: Annotated[tuple[Split, ...], listed, unlike, Field(min_length=1), AfterValidator(_once)] = ("train", "test")
     """Whose clean data are measured."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """Of the features; less than fp32 falsifies what has collapsed, and is noted with every number."""

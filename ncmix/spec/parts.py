@@ -13,13 +13,29 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """As pydantic has it, and the kind required: without it nobody can tell which part an object is."""
+        schema = handler(core)
+        described = handler.resolve_ref_schema(schema)
+        if "kind" in described.get("properties", {}):
+            described["required"] = list(dict.fromkeys(["kind", *described.get("required", ())]))
+        return schema
+
 
 class _StringOrObject:
-    """Documents in JSON Schema that `"sgd"` is short for `{"kind": "sgd"}`."""
+    """Documents in JSON Schema that `"sgd"` is short for `{"kind": "sgd"}`, of each kind that needs nothing else."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         objects = handler(core)
-        return {"anyOf": [{"type": "string", "description": "short for {kind: …}"}, objects]}
+        parts = {kind: handler.resolve_ref_schema({"$ref": ref}) for kind, ref in _mapping(objects).items()}
+        short = [kind for kind, part in parts.items() if part["required"] == ["kind"]]
+        return {"anyOf": [{"type": "string", "enum": short, "description": "short for {kind: …}"}, objects]}
+
+
+def _mapping(union: JsonSchemaValue) -> dict[str, str]:
+    """The reference to the part of each kind."""
+    return union["discriminator"]["mapping"]
 
 
 def _expand(value: object) -> object:
@@ -31,6 +47,8 @@ by_kind = (Field(discriminator="kind"), BeforeValidator(_expand), _StringOrObjec
 
 # For tuple fields: JSON and YAML have lists only. The items stay strict.
 listed = Field(strict=False)
+# For those whose items must differ; a validator of their own sees to it.
+unlike = Field(json_schema_extra={"uniqueItems": True})
 
 
 def kinds(union: Any) -> dict[str, type[Part]]:

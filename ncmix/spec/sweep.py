@@ -21,6 +21,8 @@ _DEEPEST = 32
 
 Path = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_0-9]+)*$", max_length=200)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+# For objects whose keys are paths: in JSON Schema a pattern for keys alone forbids no others.
+closed = Field(json_schema_extra={"additionalProperties": False})
 
 
 class SweepError(SpecError):
@@ -53,8 +55,10 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 def _counted(value: Any) -> Any:
     """A number of seeds as these seeds."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if isinstance(value, list | tuple):
         return value
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{value!r:.80} is neither a number of seeds nor a list of them")
     if not 1 <= value <= MOST_CELLS:
         raise ValueError(f"{value} seeds are asked for; allowed are 1 to {MOST_CELLS}")
     return list(range(value))
@@ -69,7 +73,12 @@ Seeds = Annotated[
         {
             "anyOf": [
                 {"type": "integer", "minimum": 1, "maximum": MOST_CELLS},
-                {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+                {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63},
+                    "minItems": 1,
+                    "maxItems": MOST_CELLS,
+                },
             ]
         }
     ),
@@ -86,7 +95,7 @@ class Sample(Part, use_attribute_docstrings=True):
     """How many points are drawn."""
     seed: Seed = 0
     """Of the draws; the experiments have seeds of their own."""
-    fields: Annotated[dict[Path, Draw], Field(min_length=1)]
+    fields: Annotated[dict[Path, Draw], closed, Field(min_length=1)]
     """From what each field is drawn."""
 
     def points(self) -> Iterator[dict[str, Any]]:
@@ -108,18 +117,18 @@ class Sweep(Part, use_attribute_docstrings=True):
     """Words for each of its experiments, beside those of `base`."""
     base: Annotated[dict[str, Any], BeforeValidator(_plain)] = Field(default_factory=dict)
     """A spec, or as much of it as does not vary."""
-    grid: Annotated[dict[Path, Annotated[tuple[Any, ...], listed, Field(min_length=1)]], BeforeValidator(_plain)] = (
-        Field(default_factory=dict)
-    )
+    grid: Annotated[
+        dict[Path, Annotated[tuple[Any, ...], listed, Field(min_length=1)]], closed, BeforeValidator(_plain)
+    ] = Field(default_factory=dict)
     """Values of fields: every combination is a point, the last field varying fastest."""
-    list: Annotated[tuple[dict[Path, Any], ...], listed, BeforeValidator(_plain)] = ()
+    list: Annotated[tuple[Annotated[dict[Path, Any], closed], ...], listed, BeforeValidator(_plain)] = ()
     """The points one by one, each with the fields in which it differs from the base."""
     random: Annotated[Sample | None, BeforeValidator(_plain)] = None
     """Points drawn at random."""
     seeds: Seeds | None = None
     """Seeds of every point: a list, or a number n for 0 to n−1; null for the base's own."""
     exclude: Annotated[
-        tuple[Annotated[dict[Path, Any], Field(min_length=1)], ...], listed, BeforeValidator(_plain)
+        tuple[Annotated[dict[Path, Any], closed, Field(min_length=1)], ...], listed, BeforeValidator(_plain)
     ] = ()
     """Combinations to leave out: a cell that has all values of one of these is none."""
     skip_invalid: bool = False

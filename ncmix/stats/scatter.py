@@ -12,7 +12,7 @@ from ncmix.numerics import arithmetic
 from ncmix.stats.chunks import Chunks, StatisticsError, blocks
 from ncmix.stats.decisions import Decisions, Judge
 from ncmix.stats.means import ClassMeans, class_means
-from ncmix.stats.spread import singular_values
+from ncmix.stats.spread import Spread, spread
 from ncmix.stats.temperature import Leads
 
 # With fewer classes than this one product of all columns is faster than one for each part, with more it is not.
@@ -45,8 +45,8 @@ class Statistics:
         scatter_K: Σ‖h − μ_k‖² over the samples of each class, float64.
         whitened: Σ‖S⁻¹Vᵀ(h − μ_y)‖² over all samples; NaN if M̃ is unknown or deficient.
         decisions: what the network and the nearest class mean make of the samples.
-        singular_R: the min(N, D) singular values of the features less their mean over all samples, float64; None if
-            they were not asked for or a feature is not finite.
+        spread: all singular values, of the features and of their deviations from class means; None if they were not
+            asked for or a feature is not finite.
         referenced: whether any class had a finite mean to be nearest to.
     """
 
@@ -57,7 +57,7 @@ class Statistics:
     scatter_K: Tensor
     whitened: float
     decisions: Decisions
-    singular_R: Tensor | None
+    spread: Spread | None
     referenced: bool
 
     @property
@@ -113,9 +113,7 @@ def statistics(
         b_K = w_KD.new_zeros(len(w_KD)) if b_K is None else b_K.detach().to(device, torch.float64)
         known_KD = means.mean_KD if reference_KD is None else reference_KD.detach().to(device, torch.float64)
         second = _second_pass(chunks, means, w_KD, b_K, known_KD, extras)
-        return (
-            replace(second, singular_R=singular_values(chunks, means)) if extras.spectrum and means.finite else second
-        )
+        return replace(second, spread=spread(chunks, means)) if extras.spectrum and means.finite else second
 
 
 def _check(w_KD: Tensor, b_K: Tensor | None, reference_KD: Tensor | None) -> None:
@@ -148,7 +146,7 @@ def _second_pass(
         scatter_K=sums.scatter_K,
         whitened=whitened,
         decisions=sums.judge.decisions(),
-        singular_R=None,
+        spread=None,
         referenced=referenced,
     )
 

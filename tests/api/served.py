@@ -34,8 +34,8 @@ class Served:
 
 
 @contextmanager
-def serving(environment: dict[str, str]) -> Iterator[Served]:
-    """The API with these variables, until the block is left."""
+def serving(environment: dict[str, str], sign: str = "/readyz") -> Iterator[Served]:
+    """The API with these variables, from the moment that `sign` is answered until the block is left."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         words = [sys.executable, "-m", "api", "--fd", str(listener.fileno())]
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -44,7 +44,7 @@ def serving(environment: dict[str, str]) -> Iterator[Served]:
         )
         try:
             with httpx2.Client(base_url=url, timeout=30) as client:
-                wait_for(lambda: client.get("/readyz").is_success, "an answer")
+                wait_for(lambda: client.get(sign).is_success, "an answer")
                 yield Served(client, process.pid)
         finally:
             process.send_signal(signal.SIGTERM)

@@ -232,6 +232,13 @@ def test_rates_are_counted_for_all_processes_and_go_on_without_redis(settings: S
         assert client.post(HERE, json=SPEC).status_code == 200
 
 
+def test_methods_are_told_to_whom_the_address_is_open(client: TestClient, keyring):
+    answer = client.put("/healthz")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert client.put(HERE).status_code == 401
+    assert client.put(HERE, headers=bearer(keyring["read"])).status_code == 405
+
+
 # Headers, and secrets that stay secret.
 
 

@@ -199,3 +199,16 @@ def test_a_sweep_is_read_while_it_is_written(client: TestClient):
     assert client.post("/api/v1/sweeps", json=said["definition"]).status_code == 201
     for wrong, words in (("base: {", "not YAML"), ("base: {}", "dataset"), ("grids: 1", "no such field")):
         assert words in " ".join(client.post("/sweeps/read", json={"text": wrong}).json()["wrong"])
+
+
+def test_the_reference_shows_every_address_with_its_examples(client: TestClient):
+    text, document = page(client, "/docs"), client.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        assert f"<code>{path}</code>" in text
+        for operation in methods.values():
+            assert f'id="{operation["operationId"]}"' in text
+    assert set(document["components"]["schemas"]) <= set(re.findall(r'<div id="(\w+)">', text))
+    # Each model that is named can be followed, and so can each of the links above.
+    assert set(re.findall(r'href="#([\w-]+)"', text)) - {"main"} <= set(re.findall(r'id="([\w-]+)"', text))
+    assert "curl -X POST http://localhost/api/v1/experiments \\\n" in text
+    assert "/api/v1/experiments/0193b2a4f1c07d1e9a3c/plots/nc.png" in text

@@ -131,6 +131,13 @@ def test_a_wrong_parameter_is_named(client, query, name, words):
     assert words in wrong["detail"]
 
 
+@pytest.mark.parametrize("address", ["features/train.npy", "plots/nc.json"])
+def test_an_epoch_that_no_database_can_hold_is_named(client, lives: Lives, address):
+    (wrong,) = problem(client.get(f"{HERE}/{lives.done()}/{address}?epoch={2**40}"), 422)["errors"]
+    assert wrong["pointer"] == "/epoch"
+    assert "must be less than or equal to 1000000" in wrong["detail"]
+
+
 def test_an_address_that_is_none_is_404(client):
     assert "/api/v2/experiments" in problem(client.get("/api/v2/experiments"), 404)["detail"]
 

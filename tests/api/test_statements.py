@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, event
 
 from tests.api.lives import Lives
+from tests.toys import toy
 
 HERE = "/api/v1/experiments"
 Statement = tuple[str, Any]
@@ -120,3 +121,16 @@ def test_metrics_are_read_by_their_key(client: TestClient, lives: Lives, engine)
         client.get(f"{HERE}/{experiment}/metrics?name=nc1").raise_for_status()
     found = plan(engine, asked[-1])
     assert "USING PRIMARY KEY (experiment_id=?)" in found or "pk_metric" in found, found
+
+
+def test_a_picture_that_is_kept_reads_ids_and_revisions_alone(client: TestClient, engine: Engine, lives: Lives):
+    lives.done()
+    sweep = client.post("/api/v1/sweeps", json={"base": toy().model_dump(mode="json"), "grid": {}}).json()["id"]
+    (one,) = client.get(f"{HERE}?sweep={sweep}").json()["items"]
+    for asked in (f"{HERE}/{one['id']}/plots/nc.png", f"/api/v1/compare/plots/nc.png?sweep={sweep}"):
+        drawn = client.get(asked)
+        with asked_of(engine) as statements:
+            assert client.get(asked).content == drawn.content
+        assert drawn.status_code == 200
+        assert len(statements) <= 2
+        assert not any("spec" in statement or "latest" in statement for statement, _ in statements)

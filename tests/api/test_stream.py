@@ -220,7 +220,9 @@ def test_what_cannot_be_followed_is_said_before_anything_is_sent(client: TestCli
     assert client.get(f"{HERE}/{'0' * 20}/stream").status_code == 404
     answer = client.get(f"{HERE}/{experiment}/stream", headers={"Last-Event-ID": "yesterday"})
     assert answer.json()["errors"][0]["part"] == "header"
-    assert "'yesterday' is no place in a stream" in answer.json()["detail"]
+    assert "'yesterday' is no place in a stream" in answer.json()["errors"][0]["detail"]
     assert client.get(f"{HERE}/{experiment}/stream?after=1.2").json()["errors"][0]["pointer"] == "/after"
+    both = client.get(f"{HERE}/{experiment}/stream?after=1.2", headers={"Last-Event-ID": "1.0.0"})
+    assert [error["pointer"] for error in both.json()["errors"]] == ["/after"]
     with pytest.raises(FollowError):
         Cursor.parse("1.2.-3")

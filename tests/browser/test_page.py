@@ -5,7 +5,7 @@ import re
 import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import TITLE, Site
 from tests.servers import wait_for
@@ -21,10 +21,10 @@ def until(page: Page, count: str, plot: str, more_than: int) -> None:
     wait_for(lambda: page.evaluate(count, plot) > more_than, f"More than {more_than} in {plot}", every=0.05)
 
 
-def long_run(site: Site) -> str:
-    """An experiment that does not end by itself; gives its id."""
-    spec = {"dataset": "digits", "model": {"kind": "mlp", "hidden": [8]}, "epochs": 100_000}
-    return httpx2.post(f"{site.url}/api/v1/experiments", json={**spec, "measure": {"epochs": [1]}}).json()["id"]
+def submitted(site: Site, **changes: object) -> str:
+    """A small experiment, which the site's worker trains; gives its id."""
+    spec = {"dataset": "digits", "model": {"kind": "mlp", "hidden": [8]}, "measure": {"epochs": [1]}, **changes}
+    return httpx2.post(f"{site.url}/api/v1/experiments", json=spec).raise_for_status().json()["id"]
 
 
 def test_from_the_form_to_the_last_epoch(page: Page):
@@ -32,12 +32,12 @@ def test_from_the_form_to_the_last_epoch(page: Page):
     page.get_by_label("mix kind").select_option("mixup")
     page.get_by_label("alpha").fill("0.5")
     page.get_by_label("hidden").fill("16")
-    page.get_by_label("epochs", exact=True).first.fill("40")
+    page.get_by_label("epochs", exact=True).first.fill("20")
     page.get_by_text("name, tags, priority").click()
     page.get_by_label("name", exact=True).fill("<b>three</b>")
     expect(page.locator("#spec-title")).to_have_text("<b>three</b>")
     expect(page.locator("#verdict")).to_have_text("This can be run.")
-    expect(page.locator("#facts")).to_contain_text("480 steps")
+    expect(page.locator("#facts")).to_contain_text("240 steps")
     page.get_by_role("button", name="Submit").click()
 
     page.wait_for_url("**/experiments/*")
@@ -48,22 +48,22 @@ def test_from_the_form_to_the_last_epoch(page: Page):
     some = page.evaluate(POINTS, "curves")
     until(page, POINTS, "curves", more_than=some)
     expect(page.locator("#state .state")).to_have_text("succeeded")
-    expect(page.locator("#announced")).to_have_text("succeeded, epoch 40 of 40. All epochs are done: 40.")
-    expect(page.locator("#log")).to_contain_text("epoch 40")
+    expect(page.locator("#announced")).to_have_text("succeeded, epoch 20 of 20. All epochs are done: 20.")
+    expect(page.locator("#log")).to_contain_text("epoch 20")
     expect(page.locator("#values")).to_contain_text("mix_amplification")
-    until(page, POINTS, "curves", more_than=39)
+    until(page, POINTS, "curves", more_than=19)
     slider = page.locator("figure[data-plot=last-layer] input[type=range]")
-    assert (slider.get_attribute("data-epochs") or "").endswith(",38,40")
+    assert (slider.get_attribute("data-epochs") or "").endswith(",19,20")
     page.locator("figure[data-plot=last-layer]").scroll_into_view_if_needed()
     until(page, PAINTED, "last-layer", more_than=0)
 
 
 def test_pause_cancel_and_delete_and_the_list_keeps_up(page: Page, site: Site):
+    made = submitted(site, epochs=100_000)  # It does not end by itself.
     listed = page.context.new_page()
     listed.goto("/")
     box = listed.get_by_role("checkbox", name="Compare two")
     box.check()
-    made = long_run(site)
     page.goto(f"/experiments/{made}")
     state, in_list = page.locator("#state .state"), listed.locator(f"#row-{made} .state")
     expect(state).to_have_text("running")
@@ -79,6 +79,41 @@ def test_pause_cancel_and_delete_and_the_list_keeps_up(page: Page, site: Site):
     page.get_by_role("button", name="Delete").click()
     page.wait_for_url(f"{site.url}/")
     expect(page.locator(f"#row-{made}")).to_have_count(0)
+
+
+def test_where_the_stream_is_refused_the_page_asks_again(context: BrowserContext, site: Site):
+    page = context.new_page()  # Its console complains of the stream, as it should.
+    page.route("**/stream?*", lambda route: route.fulfill(status=404, body=""))
+    made = submitted(site, epochs=30)
+    page.goto(f"/experiments/{made}")
+    expect(page.locator("#state .state")).to_have_text("succeeded")
+    expect(page.locator("#announced")).to_contain_text("epoch 30 of 30")
+    expect(page.locator("#log")).to_contain_text("epoch 30")
+    until(page, POINTS, "curves", more_than=29)
+
+
+def test_what_has_succeeded_is_asked_to_be_trained_on(page: Page, site: Site):
+    page.goto(f"/experiments/{site.mixed}")
+    page.locator("summary", has_text="Extend").click()
+    page.get_by_label("Epochs in all").fill("4")
+    page.get_by_label("Changes").fill("schedule=constant name=longer")
+    page.get_by_role("button", name="Train on").click()
+    page.wait_for_url(lambda address: "/experiments/" in address and site.mixed not in address)
+    expect(page.get_by_role("heading", level=1)).to_have_text("longer")
+    expect(page.get_by_role("link", name=site.mixed)).to_be_visible()
+    expect(page.locator("#state")).to_contain_text("/ 4")
+    httpx2.post(f"{site.url}/api/v1/experiments/{page.url.rpartition('/')[2]}/cancel")  # Unless that comes too late.
+
+
+def test_a_preset_is_run(page: Page, site: Site):
+    page.goto("/presets?scale=small")
+    page.get_by_role("button", name="Run 2 experiments of digits-mixup").click()
+    page.wait_for_url(f"{site.url}/")
+    rows = page.locator("tbody tr", has=page.locator(".state.queued, .state.running"))
+    expect(rows).to_have_count(2)
+    for row in rows.all():
+        httpx2.post(f"{site.url}/api/v1/experiments/{(row.get_attribute('id') or '')[4:]}/cancel").raise_for_status()
+    expect(page.locator("tbody .state.cancelled")).not_to_have_count(0)
 
 
 def test_compare_what_was_chosen_in_the_list(page: Page, site: Site):
@@ -196,7 +231,9 @@ def test_what_is_copied_is_what_is_shown(page: Page, site: Site):
     assert f"Client('{site.url}')" in copied
 
 
-@pytest.mark.parametrize("name", ["list", "experiment", "failed", "compare", "new", "presets", "sweeps", "sweep"])
+@pytest.mark.parametrize(
+    "name", ["list", "experiment", "failed", "compare", "new", "presets", "sweeps", "sweep", "reference"]
+)
 def test_no_page_keeps_anybody_out(page: Page, site: Site, name: str):
     address = {
         "list": "/",
@@ -207,6 +244,7 @@ def test_no_page_keeps_anybody_out(page: Page, site: Site, name: str):
         "presets": "/presets",
         "sweeps": "/sweeps",
         "sweep": f"/sweeps/{site.sweep}",
+        "reference": "/docs#submit_experiment",
     }[name]
     page.goto(address)
     for theme in ("light", "dark"):
@@ -216,6 +254,15 @@ def test_no_page_keeps_anybody_out(page: Page, site: Site, name: str):
         assert not found.response["violations"], found.generate_report()
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_reference_opens_what_a_link_leads_to(page: Page):
+    page.goto("/docs#submit_experiment")
+    asked = page.locator("#submit_experiment")
+    expect(asked.get_by_text("curl -X POST")).to_be_visible()
+    expect(page.locator("#list_experiments")).to_be_hidden()
+    asked.get_by_role("link", name="Spec").click()
+    expect(page.locator("#Spec").get_by_role("row", name="batch_size")).to_be_visible()
 
 
 def test_without_javascript_there_are_pictures(page: Page, site: Site):

@@ -143,6 +143,7 @@ def test_ls_filters_and_show_tells_why(api: Api, client: Client, done: str):
     assert re.search(rf"{failed.id} +failed .* 0/3 .* fail=1", table)
     assert done not in table
     assert "These are the newest 1" in ncmix(api, "ls", "-n", 1)
+    assert "No experiment is like that." in ncmix(api, "ls", "--tag", "nobody's")
     shown = ncmix(api, "show", failed.id[-6:])
     assert "It was told to fail. (error)" in shown
     assert "optimizer.lr" in shown
@@ -208,6 +209,7 @@ def test_a_sweep_is_watched_listed_and_removed(api: Api, tmp_path: Path):
     assert [s["id"] for s in json.loads(ncmix(api, "sweep", "ls", "--json"))["items"]] == [made["id"]]
     assert len(json.loads(ncmix(api, "ls", "--sweep", made["id"], "--json"))["items"]) == 2
     assert json.loads(ncmix(api, "sweep", "table", made["id"], "--json"))["items"]
+    assert re.search(r"seed +cells +.*accuracy", ncmix(api, "sweep", "table", made["id"], "--split", "train"))
     assert "removed" in ncmix(api, "sweep", "rm", made["id"], "--experiments")
     assert "no sweep" in ncmix(api, "sweep", "show", made["id"][-6:], status=3)
 

@@ -1,6 +1,7 @@
 """A client asks again what failed for a moment, once more than it must, and never does anything twice."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -51,15 +52,38 @@ def test_a_refusal_is_final(script: Scripted, slept: list[float], status: int):
     assert (len(script.asked), slept) == (1, [])
 
 
-@pytest.mark.parametrize("body", ["<h1>Log in</h1>", "[]"])
-def test_what_answers_but_is_no_such_service_is_said(script: Scripted, slept: list[float], body: str):
-    script.answers += [Answer(200, body, {"Content-Type": "text/html"})] * 2
+LOGIN = Answer(200, "<h1>Log in</h1>", {"Content-Type": "text/html"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (LOGIN, "is text/html"),
+        (Answer(302, "", {"Location": "https://sso/"}), "sends to https://sso/"),
+        (Answer(200, []), "is application/json, but no JSON object"),
+    ],
+)
+def test_what_answers_but_is_no_such_service_is_said(script: Scripted, slept: list[float], answer: Answer, why: str):
+    script.answers += [answer] * 2
     with Client(script.url) as client:
-        with pytest.raises(UnreachableError, match=r"No ncmix answers at http.*experiments.* is text/html, not JSON\."):
+        with pytest.raises(UnreachableError, match=rf"No ncmix answers at http.*experiments\?rerun=false {why}\."):
             client.submit(SPEC)
-        with pytest.raises(UnreachableError, match=r"vocabulary is text/html, not JSON\."):
+        with pytest.raises(UnreachableError, match=rf"vocabulary {why}\."):
             client.vocabulary()
     assert slept == []
+
+
+def test_a_login_page_is_no_picture_no_file_no_log_and_no_deletion(script: Scripted, tmp_path: Path):
+    script.answers += [Answer(200, ENDED), *[LOGIN] * 5]
+    with Client(script.url) as client:
+        experiment = client.experiment("0" * 20)
+        for ask in (
+            lambda: experiment.plot("nc"), experiment.features, lambda: experiment.export(tmp_path / "x.zip"),
+            experiment.log, experiment.delete,
+        ):  # fmt: skip
+            with pytest.raises(UnreachableError, match="is text/html"):
+                ask()
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_gives_up_in_the_end(slept: list[float]):

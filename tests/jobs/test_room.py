@@ -11,39 +11,63 @@ from api.app import create
 from ncmix.jobs import queries, recording, room
 from ncmix.jobs.database import Database
 from ncmix.jobs.settings import Settings
-from ncmix.jobs.tables import FeatureSet
-from ncmix.spec import parse
+from ncmix.jobs.tables import FeatureChunk, FeatureSet
+from ncmix.spec import parse, workload
 from ncmix.train import run
 from tests.jobs.helpers import claim, submit
 from tests.toys import toy
 
-FEATURES = [
-    {"keep": "none"},
-    {"keep": "last", "max_per_class": 7, "dtype": "float32"},
-    {"keep": "measured", "max_per_class": None},
-]
+GAUSSIAN = {"kind": "gaussian", "classes": 3, "dim": 4, "train_per_class": 40, "test_per_class": 10}
+PROBED = {"epochs": {"every": 1}, "geometry": {"per_pair": 20, "lambdas": 5}}
+
+# What changes how much is kept; in the last both classes and directions are too many for every epoch.
+KEPT = {
+    "none": {"features": {"keep": "none"}},
+    "last": {"features": {"keep": "last", "max_per_class": 7, "dtype": "float32"}},
+    "measured": {"features": {"keep": "measured", "max_per_class": None}},
+    "one split": {"measure": {"epochs": [1, 3], "splits": ["test"], "geometry": None}},
+    "no bias": {"head": {"kind": "linear", "bias": False}},
+    "fixed head": {"head": "etf"},
+    "unequal": {"dataset": {**GAUSSIAN, "imbalance": {"kind": "exponential", "ratio": 10}}},
+    "digits": {"dataset": "digits", "features": {"keep": "last", "max_per_class": None}},
+    "large": {
+        "dataset": {**GAUSSIAN, "classes": 110, "train_per_class": 2, "test_per_class": 1},
+        "model": {"kind": "mlp", "hidden": [1030]},
+    },
+}
 
 
-@pytest.mark.parametrize("features", FEATURES, ids=["none", "last", "measured"])
-def test_the_estimate_is_what_is_kept(database: Database, settings: Settings, features: dict) -> None:
-    measure = {"epochs": {"every": 1}, "geometry": {"per_pair": 20, "lambdas": 5}}
-    spec = toy(features=features, measure=measure)
+@pytest.mark.parametrize("changes", KEPT.values(), ids=KEPT.keys())
+def test_the_estimate_is_what_is_kept(sqlite_url: str, settings: Settings, changes: dict) -> None:
+    database = Database(sqlite_url)
+    spec = toy(**{"measure": PROBED, **changes})
     submit(database, spec)
     lease = claim(database, settings).lease
     for item in run(spec, "cpu"):
         if hasattr(item, "sets"):
             recording.record(database, lease, item)
     with database.reading() as session:
-        size = session.scalar(select(func.sum(FeatureSet.size)))
+        assert session.scalar(select(func.sum(FeatureSet.size))) == room.expected(spec)
+        chunks = session.scalar(select(func.sum(func.length(FeatureChunk.data))))
         names = {s.name for s in queries.feature_sets(session, lease.experiment_id)}
+    assert chunks == room.expected(spec) == workload(spec).feature_bytes
+    kept = {*spec.measure.splits, "classifier"} | ({"mixed"} if spec.measure.geometry else set())
+    assert names & {*kept, "train", "test", "mixed"} == (set() if spec.features.keep == "none" else kept)
+    database.dispose()
+
+
+def test_mixtures_are_kept_with_the_precision_of_features(database: Database, settings: Settings) -> None:
+    spec = toy(measure=PROBED)
+    submit(database, spec)
+    lease = claim(database, settings).lease
+    for item in run(spec, "cpu"):
+        if hasattr(item, "sets"):
+            recording.record(database, lease, item)
+    with database.reading() as session:
         mixed = queries.array_set(session, lease.experiment_id, 3, "mixed")
-    assert size == pytest.approx(room.expected(spec), rel=0.1)
-    kept = {"train", "test", "classifier", "mixed"}
-    assert names & kept == (set() if features["keep"] == "none" else kept)
-    if mixed:
-        assert set(mixed.arrays) == {"H", "lam", "first", "second"}
-        assert mixed.arrays["H"].shape == (6 * 20, 8)
-        assert mixed.arrays["H"].dtype == features.get("dtype", "float16")
+    assert mixed is not None
+    assert set(mixed.arrays) == {"H", "lam", "first", "second"}
+    assert (mixed.arrays["H"].shape, mixed.arrays["H"].dtype) == ((6 * 20, 8), "float16")
 
 
 def test_of_the_large_ones_it_is_of_the_right_size() -> None:

@@ -344,8 +344,8 @@ def test_an_estimate_comes_from_what_finished_runs_took(sweeper: Sweeper) -> Non
     unknown = estimate({})
     assert (unknown.seconds, unknown.checkpoint_bytes) == (None, None)
     assert unknown.seconds_reason == "No finished run of gaussian with mlp tells a pace."
-    # Two runs; 3 classes of 40 and 10 samples, 8 features of 2 bytes.
-    assert unknown.feature_bytes == 2 * 3 * (40 + 10) * 8 * 2
+    # Two runs; 3 classes of 40 and 10 samples, 8 features of 2 bytes, W and b; four times what sums them up.
+    assert unknown.feature_bytes == 2 * (3 * (40 + 10) * (8 * 2 + 8) + 4 * 3 * 9 + 4 * (4 * 9 + 4 * 45 + 4 * 32))
     submit(sweeper.database, toy())
     sweeper.run(1.0)
     known = estimate({"epochs": 10})

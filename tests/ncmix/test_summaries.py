@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from ncmix import metrics, rundir, summaries
+from ncmix import metrics, rundir, stats, summaries
 from ncmix.results import Snapshot, Spectra, Summary
-from tests.ncmix.metrics.clouds import cloud, simplex, table
+from tests.ncmix.metrics.clouds import REGIMES, cloud, simplex, table
 
 NAMES = tuple("abcdef")
 
 
 def summarised(h, y, w, b=None, *, softmax=True, last=True, classes=NAMES):
-    sets = summaries.summarise({"train": (h, y)}, summaries.Classifier(w, b, classes, softmax), last=last)
+    statistics = {"train": stats.statistics([(h, y)], w, b)}
+    classifier = summaries.Classifier(w, b, classes, softmax)
+    sets = summaries.summarise({"train": (h, y)}, statistics, classifier, last=last)
     return {s.name: s for s in sets}
 
 
@@ -49,6 +51,17 @@ def test_spectra_are_the_roots_of_the_eigenvalues_of_both_covariances():
     between = np.linalg.svd(means - means.mean(0), compute_uv=False)[:5] / 6**0.5
     np.testing.assert_allclose(spectra.within[:, 0], np.sqrt(within), rtol=1e-5)
     np.testing.assert_allclose(spectra.between[:5, 0], between, rtol=1e-5)
+
+
+@pytest.mark.parametrize("features", REGIMES.values(), ids=REGIMES)
+def test_one_matrix_gives_the_spread_within_classes_and_over_all_samples(features):
+    h, y, w, b = features
+    spread = stats.statistics([(h, y)], w, b).spread
+    x = h.double().numpy()
+    within = x - np.stack([x[y == k].mean(0) for k in range(len(w))])[y]
+    for found, rows in ((spread.within, within), (spread.total, x - x.mean(0))):
+        expected = np.linalg.svd(rows, compute_uv=False)
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7 * expected[0])
 
 
 def test_an_exact_simplex_has_one_cosine_one_norm_and_nothing_within():
@@ -112,9 +125,10 @@ def test_large_ones_are_kept_of_the_last_epoch_alone():
 def test_they_travel_in_a_run_folder_and_splits_keep_their_order(tmp_path):
     h, y, w, b = cloud()
     features = {"train": (h, y), "test": (2 * h, y)}
-    sets = summaries.summarise(features, summaries.Classifier(w, b, NAMES), last=True)
+    statistics = {name: stats.statistics([pair], w, b) for name, pair in features.items()}
+    sets = summaries.summarise(features, statistics, summaries.Classifier(w, b, NAMES), last=True)
     writer = rundir.RunWriter.create(tmp_path / "run", {"title": "a", "spec": {}})
-    writer.add(Snapshot(4, metrics.tabulate("train", metrics.stats.statistics([(h, y)], w, b)), sets))
+    writer.add(Snapshot(4, metrics.tabulate("train", statistics["train"]), sets))
     writer.finish()
     run = rundir.read(tmp_path / "run")
     assert run.summaries[4].splits == run.spectra[4].splits == ("train", "test")

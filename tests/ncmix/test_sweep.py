@@ -74,6 +74,7 @@ def test_only_one_way_to_say_what_varies() -> None:
         ({"grid": {"mix": []}}, "/grid/mix", "at least 1 item"),
         ({"grid": {"Mix/": ["none"]}}, "/grid/Mix~1", "should match pattern"),
         ({"seeds": 0}, "/seeds", "0 seeds are asked for; allowed are 1 to 10000."),
+        ({"seeds": 3.0}, "/seeds", "3.0 is neither a number of seeds nor a list of them."),
         ({"seeds": []}, "/seeds", "at least 1 item"),
         ({"seeds": [1, -2]}, "/seeds/1", "-2 must be greater than or equal to 0."),
         ({"colour": 1}, "/colour", "There is no such field; allowed here are name, tags, base, grid,"),

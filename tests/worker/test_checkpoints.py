@@ -74,6 +74,7 @@ def ended(database: Database, experiment: Experiment) -> Experiment:
     return get(database, experiment.id)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("damaged", [False, True], ids=["whole", "damaged"])
 def test_killed_in_the_middle_it_goes_on_bit_for_bit(

@@ -13,7 +13,7 @@ from tests.faults.stage import PATIENCE, Stage
 from tests.servers import Worker, wait_for
 from worker.spare import Spare
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 ENDLESS = {"epochs": 1_000_000, "measure": {"epochs": "last", "geometry": None}}
 
 

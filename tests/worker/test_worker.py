@@ -73,6 +73,7 @@ def _loaded(pid: int, library: str) -> bool:
     return library in Path(f"/proc/{pid}/maps").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_killed_in_the_middle_it_is_run_again_by_another_and_recorded_once(service: Service) -> None:
     experiment = service.submit(epochs=150, measure=ONCE)

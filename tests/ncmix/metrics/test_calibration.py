@@ -165,4 +165,4 @@ def test_what_was_not_asked_for_has_no_value_and_costs_nothing():
     )
     missing = {m.name for m in metrics.tabulate("test", s) if m.value is None}
     assert missing == {"brier", "ece", "ece_adaptive", "ece_scaled", "temperature", "effective_rank"} | BALANCED
-    assert (s.decisions.doubt_N, s.decisions.leads, s.singular_R) == (None, None, None)
+    assert (s.decisions.doubt_N, s.decisions.leads, s.spread) == (None, None, None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ncmix import plots
-from ncmix.plots import Options, PlotError, PlotOptionError, draw
+from ncmix.plots import Options, PlotError, PlotOptionError, draw, figure
 from ncmix.plots.groups import grouped
 from ncmix.results import MetricRow, Run
 
@@ -32,6 +32,14 @@ def test_the_mean_is_only_where_every_run_has_a_value():
     (line,) = lines([still_running, run("b", {0: 9.0, 1: 3.0, 2: None, 3: 5.0})], "mix.kind")
     assert list(line.x) == [1]
     assert list(line.y) == [2]
+
+
+def test_where_there_is_but_one_point_the_band_is_a_bar():
+    picture = plots.nc([run("a", {5: 1.0}), run("b", {5: 3.0})], Options(group_by=("mix.kind",)))
+    (bar,) = draw(picture).axes[0].collections[-1].get_segments()
+    np.testing.assert_allclose(bar, [[5, 2 - 2**0.5], [5, 2 + 2**0.5]])
+    (trace,) = figure(picture)["data"]
+    assert trace["error_y"]["array"] == pytest.approx([2**0.5])
 
 
 def test_a_group_of_one_run_is_that_run_without_a_band():

@@ -9,6 +9,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from ncmix import plots
-from ncmix.plots import IMAGES, PLOTS, THEMES, Options, PlotError, Size, draw, render
+from ncmix.plots import IMAGES, PLOTS, THEMES, Options, PlotError, Size, draw, naming, render
 from ncmix.results import MetricRow, Run
 from tests.ncmix.plots import synthetic
 
@@ -79,12 +80,56 @@ def test_metrics_of_the_classifier_alone_are_drawn_once():
     assert len(panel(nc(synthetic.run()), "nc2_angle_weights").lines) == 1
 
 
+def test_collapse_of_the_minority_is_drawn_where_it_was_measured():
+    run = synthetic.run(epochs=3)
+    measured = [MetricRow(epoch, "train", "minority_cosine", 0.3 * epoch) for epoch in (1, 2, 3)]
+    balanced = [MetricRow(epoch, "test", "minority_cosine", None, "no minority") for epoch in (1, 2, 3)]
+    figure = nc(replace(run, rows=(*run.rows, *measured, *balanced)))
+    (line,) = panel(figure, "minority_cosine").lines
+    np.testing.assert_allclose(line.get_ydata(), [0.3, 0.6, 0.9])
+    assert len(nc(replace(run, rows=(*run.rows, *balanced))).axes) == 16
+
+
+def test_what_many_names_share_is_said_once():
+    figure = nc([only(synthetic.run(f"digits mlp mixup seed {i}"), "nc1") for i in range(5)])
+    assert legend(figure)[:5] == [f"seed {i}" for i in range(5)]
+    assert "digits mlp mixup …" in [text.get_text() for text in figure.texts]
+    few = nc([only(synthetic.run(f"digits mlp mixup seed {i}"), "nc1") for i in range(4)])
+    assert legend(few)[0] == "digits mlp mixup seed 0"
+
+
+@pytest.mark.parametrize(
+    ("names", "shared", "own"),
+    [
+        (["a b 1 z", "a b 2 z", "a b 1 2 z", "a b 3 z", "a b 4 z"], "a … z", ["b 1", "b 2", "b 1 2", "b 3", "b 4"]),
+        ([f"{k} runs" for k in "abcde"], "… runs", list("abcde")),
+        (["a", "a b", "a c", "a d", "a e"], "", ["a", "a b", "a c", "a d", "a e"]),
+        (["a b", "a c"], "", ["a b", "a c"]),
+    ],
+)
+def test_every_name_keeps_what_tells_it_apart(names, shared, own):
+    assert naming.apart(names) == (shared, own)
+
+
 def test_two_runs_share_every_panel_in_two_colours():
     figure = nc([synthetic.run("ERM"), synthetic.run("mixup", mixup=True)])
     lines = panel(figure, "nc1").lines
     assert len(lines) == 4
     assert len({line.get_color() for line in lines}) == 2
     assert legend(figure) == ["ERM", "mixup", "train", "test"]
+
+
+def test_a_png_is_what_agg_drew():
+    figure = draw(plots.nc(synthetic.run(epochs=5)))
+    figure.set_dpi(90)
+    canvas = FigureCanvasAgg(figure)
+    with rc_context({"text.hinting": "no_hinting"}):
+        canvas.draw()
+    image = Image.open(BytesIO(shown("nc", size=Size(dpi=90))))
+    alone = Image.open(BytesIO(render(plots.nc(synthetic.run(epochs=5)), size=Size(dpi=90))))
+    image.verify()
+    assert image.info["dpi"] == pytest.approx((90, 90), abs=0.1)
+    np.testing.assert_array_equal(np.asarray(alone), np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def test_more_runs_than_colours_still_differ():

@@ -114,7 +114,7 @@ def test_heat_maps_of_a_group_are_means_and_different_classes_have_none():
 
 
 def test_spectrum_draws_what_is_between_and_within_classes_over_decades(run):
-    train, test = plots.spectrum(run).panels
+    train, _, test, _ = plots.spectrum(run).panels
     within, between = train.lines
     assert (within.style, between.style) == ("within", "between")
     assert (len(within.x), len(between.x)) == (40, 9)
@@ -122,6 +122,45 @@ def test_spectrum_draws_what_is_between_and_within_classes_over_decades(run):
     assert train.x.log
     assert train.y.log
     np.testing.assert_allclose(test.lines[0].y, 1.5 * within.y)
+
+
+def test_spectrum_follows_the_largest_and_smallest_between_classes_and_the_largest_within_over_the_epochs(run):
+    _, panel, *_ = plots.spectrum(run).panels
+    assert (panel.name, panel.x.label) == ("Train over the epochs", "epoch")
+    within, least, between = panel.lines
+    assert [line.style for line in panel.lines] == ["within", "least", "between"]
+    assert all(list(line.x) == [1, 20, 40] for line in panel.lines)
+    np.testing.assert_allclose(within.y, [run.spectra[epoch].within[0, 0] for epoch in (1, 20, 40)])
+    np.testing.assert_allclose(between.y, 3)
+    np.testing.assert_allclose(least.y, 3 - 0.1 * 8)
+    assert list(plots.spectrum(run, Options(epoch=20)).panels[1].lines[0].x) == [1, 20]
+    assert [p.name for p in plots.spectrum(run, Options(epoch=1, split="test")).panels] == ["Test"], "of one epoch"
+
+
+def test_spectrum_of_a_group_is_followed_at_the_epochs_that_all_have_and_at_a_few_of_many(run):
+    other = replace(run, spectra={**run.spectra, 7: run.spectra[1]})
+    _, panel, *_ = plots.spectrum([run, other], Options(group_by=("mix.kind",))).panels
+    assert all(list(line.x) == [1, 20, 40] for line in panel.lines)
+    np.testing.assert_allclose(panel.lines[0].std, 0, atol=1e-9)
+    often = replace(run, spectra=dict.fromkeys(range(501), run.spectra[40]))
+    followed = plots.spectrum(often).panels[1].lines[0].x
+    assert 12 <= len(followed) <= 16
+    assert (followed[0], followed[-1]) == (0, 500)
+
+
+def test_many_maps_are_small_and_name_their_classes_once(run):
+    many = [replace(run, title=f"digits mlp seed {seed}") for seed in range(7)]
+    picture = plots.gram(many)
+    assert (picture.layout, picture.columns, len(picture.panels)) == ("maps", 6, 14)
+    figure = draw(picture)
+    named = [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes[:14]]
+    assert [bool(labels) for labels in named] == [place % 6 == 0 for place in range(14)]
+    assert not figure.axes[0].get_xticklabels()
+    assert len(figure.axes[13].get_xticklabels()) == 10
+    numbers = [text for axes in figure.axes[:14] for text in axes.texts if "−.11" in text.get_text()]
+    assert not numbers
+    others = replace(run, title="others", summaries={40: synthetic.summary(1.0, classes=7)})
+    assert plots.gram([*many, others]).layout == "map", "classes that differ are named at every map"
 
 
 def test_reliability_draws_accuracy_over_confidence_and_leaves_empty_bins_out(run):
@@ -140,6 +179,14 @@ def test_reliability_of_logits_that_are_no_probabilities_is_refused_with_the_los
     bare = replace(synthetic.summary(1.0), bins=None)
     with pytest.raises(PlotError, match="'a' is trained with mse, which does not fit softmax"):
         plots.reliability(Run("a", {"loss": {"kind": "mse"}}, (), summaries={1: bare}))
+
+
+def test_reliability_leaves_out_who_has_no_probabilities_and_says_so(run):
+    bare = Run("a", {"loss": {"kind": "mse"}}, (), summaries={40: replace(synthetic.summary(1.0), bins=None)})
+    picture = plots.reliability([bare, run])
+    assert picture.groups == ("a", "mixup")
+    assert [line.group for line in picture.panels[0].lines] == [None, 1]
+    assert picture.note == "1 of 2 left out, whose logits give no probability"
 
 
 def test_channel_draws_logits_and_amplification_with_theory_and_what_to_compare(run):
