@@ -8,6 +8,7 @@ from tests.contract.recorded import service
 from tests.contract.running import check
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_the_service_keeps_to_its_description(tmp_path: Path, database_url: str) -> None:
     home = tmp_path / "home"

@@ -61,6 +61,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths if path.suffix != ".npz"}
 
 
+@pytest.mark.long
 # One of each optimizer with each mix; and the moments of the kills, early, late and right after each other.
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize(

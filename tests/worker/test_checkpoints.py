@@ -109,6 +109,7 @@ def test_killed_in_the_middle_it_goes_on_bit_for_bit(
     assert ("is damaged" in log) == damaged
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_stopped_in_the_midst_of_an_epoch_it_goes_on_with_the_next_batch_uncharged(
     database: Database, settings: Settings, service_environment: dict[str, str]
