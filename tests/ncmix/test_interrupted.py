@@ -61,8 +61,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths if path.suffix != ".npz"}
 
 
-@pytest.mark.long
 # One of each optimizer with each mix; and the moments of the kills, early, late and right after each other.
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize(
     ("mix", "moments"), [("none", (0, 4)), ("mixup", (2, 3)), ("cutmix", (1, 6)), ("manifold_mixup", (3, 5))]
