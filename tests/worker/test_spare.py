@@ -49,7 +49,7 @@ def test_it_trains_what_comes_is_not_missed_and_dies_with_its_worker(stage: Stag
     assert not Path(f"/proc/{first}").exists()
     second = ready(worker)
     os.kill(second, signal.SIGKILL)
-    wait_for(lambda: not (Path(f"/proc/{second}") / "maps").read_text(), "The death of the spare", PATIENCE)
+    wait_for(lambda: dead(second), "The death of the spare", PATIENCE)
     other = stage.queue(seed=1)
     stage.hint()
     ended = stage.end(other)
@@ -58,6 +58,14 @@ def test_it_trains_what_comes_is_not_missed_and_dies_with_its_worker(stage: Stag
     third = ready(worker)
     worker.kill()
     wait_for(lambda: not Path(f"/proc/{third}").exists(), "The end of the spare", PATIENCE)
+
+
+def dead(pid: int) -> bool:
+    """Whether it has ended, also if nobody has asked for its status yet."""
+    try:
+        return not Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return True
 
 
 def log(stage: Stage, experiment: str) -> str:
