@@ -173,13 +173,13 @@ class TestWhatTheChildIsAsked:
         self, database: Database, settings: Settings, experiment: Experiment
     ) -> None:
         stopping = threading.Event()
-        with supervising(database, replace(settings, stall_seconds=1.5), "wait", stopping) as ended:
+        with supervising(database, replace(settings, stall_seconds=4.0), "wait", stopping) as ended:
             says(database, experiment, "ready")
             lease = Lease(experiment.id, 1)
             for step in range(30):
                 with database.transaction() as session:
                     recording.progress(session, lease, Tick(1, step, 30))
-                assert not stopping.wait(0.1)
+                assert not stopping.wait(0.2)
             assert get(database, experiment.id).state == "running"
             stopping.set()
         assert ended == ["queued"]
