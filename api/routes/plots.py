@@ -175,10 +175,19 @@ def _answer(request: Request, service: Context, name: str, kind: str, what: Chos
     return Response(file, media_type=MEDIA_TYPES[kind], headers=headers)
 
 
-def _known(name: str, kind: str) -> Format:
+def require(name: str) -> None:
+    """Make sure that there is a plot of this name.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
     if name not in PLOTS:
         detail = f"There is no plot {name!r}; there are {', '.join(PLOTS)}."
         raise problems.ProblemError(problems.problem(404, "not-found", detail))
+
+
+def _known(name: str, kind: str) -> Format:
+    require(name)
     for known in FORMATS:
         if known == kind:
             return known

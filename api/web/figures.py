@@ -7,12 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from api import problems
 from api.context import Context, Service
 from api.downloads import matches
 from api.parameters import CompareOptions
-from api.routes.plots import MOST_POINTS, Chosen, compared, described
-from ncmix.plots import PLOTS, Picture, PlotError, PlotOptionError, figure
+from api.routes.plots import MOST_POINTS, Chosen, compared, described, require
+from ncmix.plots import Picture, PlotError, PlotOptionError, figure
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,9 +25,7 @@ class FigureOptions(CompareOptions):
 @router.get("/figures/{name}")
 def get_figure(name: str, options: Annotated[FigureOptions, Query()], service: Service, request: Request) -> Response:
     """`data` and `layout` for Plotly; where there is nothing to draw yet, `empty`, the sentence that says why."""
-    if name not in PLOTS:
-        detail = f"There is no plot {name!r}; there are {', '.join(PLOTS)}."
-        raise problems.ProblemError(problems.problem(404, "not-found", detail))
+    require(name)
     try:
         return _answer(request, service, name, compared(service, options))
     except PlotOptionError:

@@ -1,11 +1,8 @@
 """`ncmix jobs`: looking after a service. The work is done by processes of the service's own code."""
 
-import subprocess
-import sys
-
 import click
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+from ncmix.cli.processes import end_as, json_option
 
 
 @click.group()
@@ -14,20 +11,15 @@ def jobs() -> None:
 
 
 @jobs.command()
-@_json
+@json_option
 def doctor(as_json: bool) -> None:
     """Say what is wrong: leases, waiting experiments, leftovers, broker, schema, disk. Status 1 if anything is."""
-    _run("ncmix.jobs.doctor", as_json)
+    end_as("ncmix.jobs.doctor", as_json)
 
 
 @jobs.command()
 @click.option("--days", type=click.FloatRange(min=0), help="Instead of NCMIX_KEEP_CHECKPOINT_DAYS.")
-@_json
+@json_option
 def gc(days: float | None, as_json: bool) -> None:
     """Remove what nobody needs any more and what NCMIX_KEEP_* keep no longer; give its room on the disk back."""
-    _run("ncmix.jobs.leftovers", as_json, *([] if days is None else [f"--days={days}"]))
-
-
-def _run(module: str, as_json: bool, *words: str) -> None:
-    command = [sys.executable, "-m", module, *(["--json"] if as_json else []), *words]
-    sys.exit(subprocess.run(command, check=False).returncode)
+    end_as("ncmix.jobs.leftovers", as_json, *([] if days is None else [f"--days={days}"]))

@@ -1,12 +1,11 @@
 """`ncmix keys`: who may use a service. The work is done by a process of the service's own code."""
 
-import subprocess
-import sys
-
 import click
 
+from ncmix.cli.processes import end_as, json_option
+
+_TOOL = "ncmix.jobs.keytool"
 _SCOPES = ("read", "submit", "admin")
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -31,25 +30,25 @@ def keys() -> None:
     help="read: look at everything; submit: make and steer experiments, too; admin: delete, too.",
 )
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="It ends after so many days.")
-@_json
+@json_option
 def create(name: str, scope: str, days: float | None, as_json: bool) -> None:
     """Make a key and print it. It is shown this once: only its hash is kept."""
-    _run(as_json, "create", name, f"--scope={scope}", *([] if days is None else [f"--days={days}"]))
+    end_as(_TOOL, as_json, "create", name, f"--scope={scope}", *([] if days is None else [f"--days={days}"]))
 
 
 @keys.command("ls")
-@_json
+@json_option
 def list_keys(as_json: bool) -> None:
     """List all keys: scope, when made, when last used, whether they are still valid."""
-    _run(as_json, "ls")
+    end_as(_TOOL, as_json, "ls")
 
 
 @keys.command()
 @click.argument("id")
-@_json
+@json_option
 def revoke(id: str, as_json: bool) -> None:  # noqa: A002 - the word of the command line
     """End a key; within a second nobody gets in with it any more."""
-    _run(as_json, "revoke", id)
+    end_as(_TOOL, as_json, "revoke", id)
 
 
 @keys.command()
@@ -61,12 +60,7 @@ def revoke(id: str, as_json: bool) -> None:  # noqa: A002 - the word of the comm
     show_default=True,
     help="How long the old one is still good for.",
 )
-@_json
+@json_option
 def rotate(id: str, hours: float, as_json: bool) -> None:  # noqa: A002
     """Make a key in the place of another and print it; the other one ends soon."""
-    _run(as_json, "rotate", id, f"--hours={hours}")
-
-
-def _run(as_json: bool, *words: str) -> None:
-    command = [sys.executable, "-m", "ncmix.jobs.keytool", *(["--json"] if as_json else []), *words]
-    sys.exit(subprocess.run(command, check=False).returncode)
+    end_as(_TOOL, as_json, "rotate", id, f"--hours={hours}")

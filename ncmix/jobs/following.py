@@ -16,8 +16,7 @@ from ncmix.jobs.states import FINAL
 from ncmix.jobs.tables import Event, Experiment, MetricValue
 from ncmix.results import MetricRow
 
-_CURSOR = re.compile(r"([0-9]{1,15})\.([0-9]{1,15})\.([0-9]{1,15})")
-# A place in a stream, for who has to say what one looks like.
+# What a place in a stream looks like.
 PATTERN = r"^[0-9]{1,15}\.[0-9]{1,15}\.[0-9]{1,15}$"
 # So much at a time of a long history: no reader makes the service hold all of it in memory.
 EVENTS_AT_ONCE, LOG_BYTES_AT_ONCE = 100, 64 * 2**10
@@ -48,9 +47,9 @@ class Cursor:
         Raises:
             FollowError: it was not.
         """
-        if not (found := _CURSOR.fullmatch(text)):
+        if not re.fullmatch(PATTERN, text):
             raise FollowError(f"{text!r} is no place in a stream; allowed is the id of one of its events")
-        return cls(*map(int, found.groups()))
+        return cls(*map(int, text.split(".")))
 
 
 @dataclass(frozen=True)

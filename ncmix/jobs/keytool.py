@@ -73,11 +73,9 @@ def _answer(session: Session, arguments: argparse.Namespace) -> str:
     instant = session.scalars(select(now())).one()
     match arguments.verb:
         case "create":
-            issued = keys.issue(session, arguments.name, arguments.scope, arguments.days)
-            document, text = {**_document(issued.key, instant), "key": issued.text}, f"{issued.text}\n"
+            document, text = _new(keys.issue(session, arguments.name, arguments.scope, arguments.days), instant)
         case "rotate":
-            issued = keys.rotate(session, arguments.id, arguments.hours)
-            document, text = {**_document(issued.key, instant), "key": issued.text}, f"{issued.text}\n"
+            document, text = _new(keys.rotate(session, arguments.id, arguments.hours), instant)
         case "revoke":
             key = keys.revoke(session, arguments.id)
             document, text = _document(key, instant), f"The key {key.id} is revoked.\n"
@@ -87,6 +85,10 @@ def _answer(session: Session, arguments: argparse.Namespace) -> str:
             rows = keys.listing(session)
             document, text = {"items": [_document(key, instant) for key in rows]}, _table(rows, instant)
     return f"{json.dumps(document, indent=2, ensure_ascii=False)}\n" if arguments.json else text
+
+
+def _new(issued: keys.Issued, instant: float) -> tuple[dict[str, Any], str]:
+    return {**_document(issued.key, instant), "key": issued.text}, f"{issued.text}\n"
 
 
 def _document(key: ApiKey, instant: float) -> dict[str, Any]:

@@ -127,9 +127,7 @@ def versions(session: Session, sweep_id: str) -> list[tuple[str, int]]:
         .where(SweepCell.sweep_id == sweep_id, Experiment.state == "succeeded")
         .order_by(SweepCell.number)
     )
-    # Straight from the driver: of a thousand rows SQLAlchemy would make more work than the database has with them.
-    rows = session.connection().execute(query).cursor
-    return [(experiment_id, revision) for experiment_id, revision in rows.fetchall()] if rows else []
+    return [(experiment_id, revision) for experiment_id, revision in session.execute(query)]
 
 
 def _require(session: Session, sweep_id: str) -> None:

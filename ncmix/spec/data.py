@@ -126,6 +126,18 @@ def class_sizes(dataset: AnyDataset, available: tuple[int, ...]) -> tuple[int, .
     return tuple(max(1, round(n * share)) for n, share in zip(balanced, shares, strict=True))
 
 
+def train_sizes(dataset: AnyDataset, known: Facts) -> tuple[int, ...]:
+    """How many training images of each class are kept, where the classes are taken to be of one size."""
+    if dataset.per_class is None and dataset.imbalance is None:
+        return even_sizes(known.train, known.classes)
+    return class_sizes(dataset, (known.train // known.classes,) * known.classes)
+
+
+def even_sizes(samples: int, classes: int) -> tuple[int, ...]:
+    """So many samples shared out among classes as equally as may be, none left over."""
+    return tuple(samples // classes + (k < samples % classes) for k in range(classes))
+
+
 def _shares(imbalance: Imbalance, classes: int) -> tuple[float, ...]:
     last = max(classes - 1, 1)
     if imbalance.kind == "exponential":

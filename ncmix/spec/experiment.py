@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from ncmix.spec.data import AnyDataset, Dataset, Facts, class_sizes, facts
+from ncmix.spec.data import Dataset, facts, train_sizes
 from ncmix.spec.descent import MultiStep, Optimizer, Schedule, Sgd
 from ncmix.spec.measuring import Features, Measure
 from ncmix.spec.network import EtfHead, Head, LinearHead, Mlp, Model, Timm
@@ -139,7 +139,7 @@ def _data_misfits(spec: Spec) -> Iterator[Misfit]:
             "dataset.per_class",
             f"{spec.dataset.per_class} is more than the rarest class has; allowed are 1 to {known.smallest}",
         )
-    if spec.batch_size > (size := _train_size(spec.dataset, known)):
+    if spec.batch_size > (size := sum(train_sizes(spec.dataset, known))):
         yield "batch_size", f"{spec.batch_size} is larger than the training data; allowed are 2 to {size}"
     if len(known.shape) == 1 and not isinstance(spec.model, Mlp):
         yield "model", f"{spec.model.kind} needs images, but {spec.dataset.kind} has vectors; allowed is mlp"
@@ -187,9 +187,3 @@ def _devices_misfits(spec: Spec) -> Iterator[Misfit]:
         yield "devices", "supcon contrasts every sample with the whole batch, which no device has; allowed is 1"
     if isinstance(spec.mix, ManifoldMixup):
         yield "devices", "manifold_mixup mixes within the network samples of different devices; allowed is 1"
-
-
-def _train_size(dataset: AnyDataset, known: Facts) -> int:
-    if dataset.per_class is None and dataset.imbalance is None:
-        return known.train
-    return sum(class_sizes(dataset, (known.train // known.classes,) * known.classes))

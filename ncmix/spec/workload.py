@@ -6,7 +6,7 @@ epoch, are not counted. Where the classes of a data set differ in size, they are
 
 from dataclasses import dataclass
 
-from ncmix.spec.data import AnyDataset, Facts, class_sizes, facts
+from ncmix.spec.data import Facts, even_sizes, facts, train_sizes
 from ncmix.spec.experiment import Spec
 from ncmix.spec.measuring import MOST_CLASSES, MOST_DIRECTIONS
 from ncmix.spec.network import LinearHead
@@ -32,7 +32,7 @@ def workload(spec: Spec, usual_dimension: int | None = None) -> Workload:
     known = facts(spec.dataset)
     if known is None:
         return Workload(None, None)
-    batches = -(-sum(_train_sizes(spec.dataset, known)) // spec.batch_size)
+    batches = -(-sum(train_sizes(spec.dataset, known)) // spec.batch_size)
     dimension = spec.model.feature_dim or usual_dimension
     return Workload(spec.epochs * batches, None if dimension is None else _kept(spec, known, dimension))
 
@@ -54,21 +54,9 @@ def _features(spec: Spec, known: Facts, dimension: int) -> int:
 
 def _rows(spec: Spec, known: Facts, split: str) -> int:
     """Samples of a split that are kept."""
-    sizes = _train_sizes(spec.dataset, known) if split == "train" else _even(known.test, known.classes)
+    sizes = train_sizes(spec.dataset, known) if split == "train" else even_sizes(known.test, known.classes)
     most = spec.features.max_per_class
     return sum(size if most is None else min(size, most) for size in sizes)
-
-
-def _train_sizes(dataset: AnyDataset, known: Facts) -> tuple[int, ...]:
-    """Training samples by class."""
-    if dataset.per_class is None and dataset.imbalance is None:
-        return _even(known.train, known.classes)
-    return class_sizes(dataset, (known.train // known.classes,) * known.classes)
-
-
-def _even(samples: int, classes: int) -> tuple[int, ...]:
-    """As equal as may be, none left out."""
-    return tuple(samples // classes + (k < samples % classes) for k in range(classes))
 
 
 def _summaries(spec: Spec, known: Facts, dimension: int) -> int:
