@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import httpx2
 import psycopg
 import redis
+
+T = TypeVar("T")
 
 
 class MissingBinaryError(RuntimeError):
@@ -32,7 +34,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0, every: float = 0.02) -> object:
+def wait_for(condition: Callable[[], T], what: str, seconds: float = 30.0, every: float = 0.02) -> T:
     """The first true value of `condition`; an error that says what did not happen in time."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

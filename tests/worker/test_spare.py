@@ -25,14 +25,19 @@ def stage(embedded_environment: dict[str, str]):
 
 
 def ready(worker: Worker) -> int:
-    """The spare child of a worker once it has loaded everything and waits."""
+    """The spare child of a worker once it has loaded everything and waits.
+
+    While PyTorch loads it runs other programs, which look like the child until they have begun.
+    """
 
     def waits(pid: int) -> bool:
         folder = Path(f"/proc/{pid}")
-        return "libtorch" in (folder / "maps").read_text() and "pipe" in (folder / "wchan").read_text()
+        try:
+            return "libtorch" in (folder / "maps").read_text() and "pipe" in (folder / "wchan").read_text()
+        except OSError:
+            return False
 
-    wait_for(lambda: [pid for pid in worker.children() if waits(pid)], "The spare child", PATIENCE)
-    (pid,) = worker.children()
+    (pid,) = wait_for(lambda: [pid for pid in worker.children() if waits(pid)], "The spare child", PATIENCE)
     return pid
 
 
