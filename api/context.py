@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
+from api.glances import Glances
 from api.guard import Guard
 from api.limiter import Limiter
 from api.meters import Meters
@@ -21,6 +22,7 @@ class Context:
 
     settings: Settings
     database: Database
+    glances: Glances
     hints: Hints
     pictures: Pictures
     watch: Watch
@@ -33,11 +35,22 @@ class Context:
         """The parts that these settings describe."""
         database = Database.of(settings)
         watch = Watch(database, settings.stream_seconds)
-        return cls(settings, database, Hints(settings), Pictures(), watch, meters, Guard(database), Limiter(settings))
+        return cls(
+            settings,
+            database,
+            Glances(database),
+            Hints(settings),
+            Pictures(),
+            watch,
+            meters,
+            Guard(database),
+            Limiter(settings),
+        )
 
     def close(self) -> None:
         """Close every connection."""
         self.hints.close()
+        self.glances.close()
         self.database.dispose()
 
 

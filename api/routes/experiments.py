@@ -76,10 +76,10 @@ def list_experiments(which: Annotated[Listing, Query()], service: Service, reque
 @router.get(
     "/{id}", summary="Get an experiment", response_model=models.Experiment, responses=problems.responses(404, 503)
 )
-def get_experiment(experiment_id: ExperimentId, service: Service) -> Response:
+async def get_experiment(experiment_id: ExperimentId, service: Service) -> Response:
     """One experiment as it is now."""
-    with service.database.reading() as session:
-        return written.answer(written.experiment(stored.one(session, experiment_id)))
+    found = await service.glances.of(partial(stored.one, experiment_id=experiment_id))
+    return written.answer(written.experiment(found))
 
 
 @router.delete("/{id}", summary="Delete an experiment", status_code=204, responses=problems.responses(404, 409, 503))

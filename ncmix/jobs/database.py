@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,8 +32,8 @@ _RETRY_SECONDS = 0.5
 _PAGES_AT_ONCE = 2000
 # The second is what a write-ahead log meets that finds no room for its index.
 _SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+_BUSY_SECONDS = 10.0
 _PRAGMAS = (
-    "busy_timeout = 10000",
     # These two bind only while the file is being made.
     "page_size = 16384",
     "auto_vacuum = INCREMENTAL",
@@ -48,14 +49,15 @@ class Database:
     `objects` are where it keeps the bytes of features, if not in itself; every session has them in its `info`.
     """
 
-    def __init__(self, url: str, objects: Objects | None = None) -> None:
+    def __init__(self, url: str, objects: Objects | None = None, *, busy_seconds: float = _BUSY_SECONDS) -> None:
         """
         Args:
             url: SQLAlchemy's, as in `Settings.database_url`.
             objects: where the bytes of features lie, if not in the database.
+            busy_seconds: how long SQLite's file is waited for while somebody else has it locked.
         """
         self.objects = objects
-        self.engine = create(url, binary=True)
+        self.engine = create(url, binary=True, busy_seconds=busy_seconds)
         self._lock: AbstractContextManager[Any] = nullcontext()
         readers, writers = self.engine, self.engine
         if self.engine.dialect.name == "sqlite":
@@ -149,7 +151,7 @@ def brief(error: DBAPIError) -> str:
     return str(error.orig).partition("\n")[0]
 
 
-def create(url: str, *, binary: bool = False) -> Engine:
+def create(url: str, *, binary: bool = False, busy_seconds: float = _BUSY_SECONDS) -> Engine:
     """SQLAlchemy's engine with our settings for the database that the address names; makes SQLite's folder.
 
     With `binary` PostgreSQL sends rows in its binary protocol: features come twice as fast, but SQLAlchemy cannot read
@@ -174,7 +176,7 @@ def create(url: str, *, binary: bool = False) -> Engine:
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address, pool_size=10, max_overflow=40, hide_parameters=True)
-    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "connect", partial(_set_up_sqlite, busy_seconds))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -187,8 +189,9 @@ class _BinaryCursor(Cursor[Any]):
         self.format = Format.BINARY
 
 
-def _set_up_sqlite(connection: Any, _: object) -> None:
+def _set_up_sqlite(busy_seconds: float, connection: Any, _: object) -> None:
     connection.isolation_level = None  # The driver would begin transactions on its own, and too late.
+    connection.execute(f"PRAGMA busy_timeout = {1000 * busy_seconds:.0f}")
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 

@@ -40,20 +40,20 @@ ORDERED = {
 
 
 @contextmanager
-def asked_of(engine: Engine) -> Iterator[list[Statement]]:
+def asked_of() -> Iterator[list[Statement]]:
     """What endpoints ask of the database within the block, but for the beginnings of transactions."""
     asked: list[Statement] = []
 
     def note(connection: Connection, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
-        # Endpoints run in the pool of threads, the service's duties in threads of their own.
+        # Endpoints run in the event loop or the pool of threads, the service's duties in threads of their own.
         # Whether there is any key the gate asks once in a while, not for each answer.
-        ours = "AnyIO" in threading.current_thread().name and "FROM api_key" not in statement
-        if ours and not statement.startswith("BEGIN"):
+        answers = any(name in threading.current_thread().name for name in ("AnyIO", "asyncio-portal"))
+        if answers and "FROM api_key" not in statement and not statement.startswith("BEGIN"):
             asked.append((statement, parameters))
 
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", note)
     yield asked
-    event.remove(engine, "before_cursor_execute", note)
+    event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -75,23 +75,21 @@ def plan(engine: Engine, statement: Statement) -> str:
 
 
 @pytest.mark.parametrize(("path", "count"), READS.items())
-def test_an_answer_needs_the_same_few_statements_however_much_there_is(
-    client: TestClient, lives: Lives, engine, path, count
-):
+def test_an_answer_needs_the_same_few_statements_however_much_there_is(client: TestClient, lives: Lives, path, count):
     experiment = lives.done(epochs=1, tags=["a"])
     for seed in (0, 12):
         for further in range(1, seed):
             lives.done(seed=further, epochs=3, tags=["a"])
-        with asked_of(engine) as asked:
+        with asked_of() as asked:
             assert client.get(f"{HERE}{path.format(id=experiment)}").is_success
         assert len(asked) == count, asked
         assert not any("count(" in statement.lower() for statement, _ in asked)
 
 
-def test_a_post_needs_as_many_statements_however_much_there_is(client: TestClient, lives: Lives, engine):
+def test_a_post_needs_as_many_statements_however_much_there_is(client: TestClient, lives: Lives):
     counts = set()
     for seed in (100, 101, 102):
-        with asked_of(engine) as asked:
+        with asked_of() as asked:
             assert client.post(HERE, json={"dataset": "digits", "model": "mlp", "seed": seed}).status_code == 201
         counts.add(len(asked))
         for further in range(10):
@@ -107,7 +105,7 @@ def test_a_page_comes_in_order_from_an_index(client: TestClient, lives: Lives, e
     first = f"{HERE}{path}{'&' if path else '?'}limit=1"
     further = client.get(first).headers["link"].partition(">")[0].removeprefix("<")
     for page in (first, further):
-        with asked_of(engine) as asked:
+        with asked_of() as asked:
             client.get(page).raise_for_status()
         found = plan(engine, asked[0])
         assert index in found
@@ -117,19 +115,19 @@ def test_a_page_comes_in_order_from_an_index(client: TestClient, lives: Lives, e
 
 def test_metrics_are_read_by_their_key(client: TestClient, lives: Lives, engine):
     experiment = lives.done(epochs=2)
-    with asked_of(engine) as asked:
+    with asked_of() as asked:
         client.get(f"{HERE}/{experiment}/metrics?name=nc1").raise_for_status()
     found = plan(engine, asked[-1])
     assert "USING PRIMARY KEY (experiment_id=?)" in found or "pk_metric" in found, found
 
 
-def test_a_picture_that_is_kept_reads_ids_and_revisions_alone(client: TestClient, engine: Engine, lives: Lives):
+def test_a_picture_that_is_kept_reads_ids_and_revisions_alone(client: TestClient, lives: Lives):
     lives.done()
     sweep = client.post("/api/v1/sweeps", json={"base": toy().model_dump(mode="json"), "grid": {}}).json()["id"]
     (one,) = client.get(f"{HERE}?sweep={sweep}").json()["items"]
     for asked in (f"{HERE}/{one['id']}/plots/nc.png", f"/api/v1/compare/plots/nc.png?sweep={sweep}"):
         drawn = client.get(asked)
-        with asked_of(engine) as statements:
+        with asked_of() as statements:
             assert client.get(asked).content == drawn.content
         assert drawn.status_code == 200
         assert len(statements) <= 2
