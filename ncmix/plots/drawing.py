@@ -58,7 +58,7 @@ def _axes(axes: Axes, panel: Panel, picture: Picture, board: Board, number: int,
     below = picture.layout in ("small", "maps") and panel.x == picture.panels[-1].x
     x = not (below and number + board.columns < board.count)
     y = picture.layout != "maps" or number % board.columns == 0
-    scales.apply(axes, panel, x=x, y=y)
+    scales.apply(axes, panel, colours, x=x, y=y)
     if x and panel.x.label:
         axes.set_xlabel(panel.x.label, color=colours.muted, fontsize=theme.LABEL, labelpad=2)
     if y and panel.y.label:

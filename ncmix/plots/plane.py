@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ncmix.plots import layout, naming, theme
+from ncmix.plots import layout, naming, theme, ticks
 from ncmix.plots.options import Size
 from ncmix.plots.picture import Cloud, Panel, Picture
 from ncmix.results import Channels, Probe
@@ -180,10 +180,10 @@ def _frame(axes: Axes, middle_2: NDArray[np.float64], side: float, colours: them
     axes.set_xlim(x - side / 2, x + side / 2)
     axes.set_ylim(y - side / 2, y + side / 2)
     axes.set_aspect("equal", adjustable="box")
-    axes.grid(visible=False)
     axes.spines[:].set(visible=True, color=colours.grid, linewidth=0.8)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
+        ticks.plain(axes, axis, colours, grid=False)
 
 
 def _key(figure: Figure, left: float, theory: bool, colours: theme.Palette) -> None:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis as Drawn
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ncmix.plots import theme
+from ncmix.plots import theme, ticks
 from ncmix.plots.naming import shortened
 from ncmix.plots.picture import Axis, Panel
 
@@ -20,7 +20,7 @@ SHARE = FuncFormatter(lambda value, _: f"{100 * value:g}%")
 LONGEST_TICK = 12
 
 
-def apply(axes: Axes, panel: Panel, *, x: bool = True, y: bool = True) -> None:
+def apply(axes: Axes, panel: Panel, colours: theme.Palette, *, x: bool = True, y: bool = True) -> None:
     """Both axes of a panel, with ticks or without."""
     if panel.x.log:
         axes.set_xscale("log", nonpositive="mask")
@@ -31,9 +31,8 @@ def apply(axes: Axes, panel: Panel, *, x: bool = True, y: bool = True) -> None:
     for drawn, axis, ticked in ((axes.xaxis, panel.x, x), (axes.yaxis, panel.y, y)):
         if ticked:
             _ticks(drawn, axis)
-        else:
-            drawn.set_major_locator(NullLocator())
-            drawn.set_minor_locator(NullLocator())
+        if not (ticked and (axis.ticks or axis.label)):
+            ticks.plain(axes, drawn, colours, ticked=ticked)
     if x and panel.x.ticks and any(len(name) > 3 for _, name in panel.x.ticks):
         axes.tick_params(axis="x", labelrotation=90)
 

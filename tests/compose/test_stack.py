@@ -156,7 +156,8 @@ def test_a_killed_worker_comes_back_and_goes_on(stack: Stack, client: Client):
     stack.kill("worker")
     ended = stack.ended(client, experiment)
     assert (ended.state, ended.attempt) == ("succeeded", 2)
-    assert len(set(workers(stack, experiment))) == 2
+    # Of one name, perhaps: the container is the same, and its processes may have the same numbers again.
+    assert len(workers(stack, experiment)) == 2
     again = datetime.fromisoformat(claims(stack, experiment)[1]["at"]).timestamp()
     stack.times["worker killed, until its experiment goes on (lease of 12 s)"] = again - killed
 
