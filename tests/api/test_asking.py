@@ -12,6 +12,7 @@ from ncmix.jobs import idempotency
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Reason
 from tests.api.lives import Lives
+from tests.jobs.helpers import keep_end
 
 HERE = "/api/v1/experiments"
 SPEC = {"dataset": "digits", "model": "mlp", "epochs": 5}
@@ -48,8 +49,14 @@ def test_retrying_makes_a_new_experiment_beside_the_old(client: TestClient, live
     assert (same.status_code, same.json()["id"]) == (200, again["id"])
 
 
-def test_extending_makes_a_longer_experiment_that_names_its_parent(client: TestClient, lives: Lives):
+def test_extending_makes_a_longer_experiment_that_names_its_parent(
+    client: TestClient, lives: Lives, settings: Settings
+):
     done = lives.done()
+    refused = client.post(f"{HERE}/{done}/extend", json={"epochs": 8, "set": ["name=longer"]})
+    assert (refused.status_code, messages(settings)) == (409, 0)
+    assert "no checkpoint of its end is here" in refused.json()["detail"]
+    keep_end(lives.database, done)
     answer = client.post(f"{HERE}/{done}/extend", json={"epochs": 8, "set": ["name=longer"]})
     assert answer.status_code == 201
     made = answer.json()

@@ -16,7 +16,9 @@ from click.testing import CliRunner
 
 from ncmix.cli.main import COMMANDS, main
 from ncmix.client import Client
+from ncmix.jobs.database import Database
 from tests.client.service import whole_service
+from tests.jobs.helpers import keep_end
 from tests.servers import Api, wait_for
 from tests.toys import toy
 
@@ -26,9 +28,15 @@ NCMIX = [sys.executable, "-m", "ncmix.cli"]
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the service keeps everything."""
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def api(folder: Path) -> Iterator[Api]:
     """A service whose worker records without training; the names of specs say how it behaves."""
-    with whole_service(tmp_path_factory.mktemp("service"), "tests.faults.toy_worker") as running:
+    with whole_service(folder, "tests.faults.toy_worker") as running:
         yield running
 
 
@@ -181,7 +189,12 @@ def test_several_are_steered_at_once_and_one_that_cannot_be_leaves_the_others(ap
     assert "no experiment" in ncmix(api, "show", ids[0], status=3)
 
 
-def test_one_that_has_succeeded_is_extended(api: Api, done: str, tmp_path: Path):
+def test_one_that_has_succeeded_is_extended(api: Api, done: str, folder: Path, tmp_path: Path):
+    # Who records without training leaves no checkpoint.
+    assert "no checkpoint of its end is here" in ncmix(api, "extend", done, "--epochs", 5, status=3)
+    database = Database(f"sqlite:///{folder / 'home' / 'ncmix.db'}")
+    keep_end(database, done)
+    database.dispose()
     longer = json.loads(ncmix(api, "extend", done[-8:], "--epochs", 5, "--set", "schedule=constant", "--json"))
     assert (longer["parent"], longer["epochs"], longer["spec"]["schedule"]["kind"]) == (done, 5, "constant")
     assert "does not go past the run it extends" in ncmix(api, "extend", done, "--epochs", 3, status=3)

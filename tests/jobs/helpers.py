@@ -6,7 +6,7 @@ from ncmix.jobs import lifecycle, queries
 from ncmix.jobs.database import Database, now
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim
-from ncmix.jobs.tables import Experiment
+from ncmix.jobs.tables import CheckpointFile, Experiment
 from ncmix.spec import Spec
 
 
@@ -51,3 +51,11 @@ def reap(database: Database, settings: Settings) -> list[Experiment]:
     """Reap in a transaction of its own."""
     with database.transaction() as session:
         return lifecycle.reap(session, settings)
+
+
+def keep_end(database: Database, experiment_id: str) -> None:
+    """Let there be a checkpoint of its end on record, from which a longer experiment can go on; but no file."""
+    with database.transaction() as session:
+        epochs = queries.get(session, experiment_id).epochs
+        of_end = {"experiment_id": experiment_id, "epoch": epochs, "step": 0}
+        session.merge(CheckpointFile(**of_end, sha256="0" * 64, size=4, path=f"{experiment_id}/end.pt", created=0.0))

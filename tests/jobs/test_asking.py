@@ -12,7 +12,7 @@ from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, NotAllowedError, Reason, State
 from ncmix.jobs.tables import Experiment
 from ncmix.spec import SpecError
-from tests.jobs.helpers import claim, expire, get, reap, submit, try_claim
+from tests.jobs.helpers import claim, expire, get, keep_end, reap, submit, try_claim
 from tests.toys import snapshot, toy
 
 KILLED = Reason("killed", "It was killed.")
@@ -184,6 +184,7 @@ class TestExtending:
 
     def test_makes_the_longer_experiment_with_its_parent(self, database: Database, settings: Settings) -> None:
         parent = ended(database, settings, "succeeded", epochs=3)
+        keep_end(database, parent.id)
         made = _extend(database, parent, 9)
         child = made.experiment
         assert (made.created, child.parent_id, child.epochs, child.state) == (True, parent.id, 9, "queued")
@@ -197,12 +198,22 @@ class TestExtending:
         with pytest.raises(NotAllowedError, match=f"is {end}; only one that has succeeded can be extended"):
             _extend(database, ended(database, settings, end), 9)
 
+    def test_needs_a_checkpoint_of_the_end(self, database: Database, settings: Settings) -> None:
+        imported = ended(database, settings, "succeeded", epochs=3)
+        with pytest.raises(NotAllowedError, match="cannot be extended: no checkpoint of its end is here"):
+            _extend(database, imported, 9)
+        with database.reading() as session:
+            assert [experiment.id for experiment in queries.listing(session).items] == [imported.id]
+        keep_end(database, imported.id)
+        assert _extend(database, imported, 9).created
+
     def test_to_no_more_epochs_is_refused(self, database: Database, settings: Settings) -> None:
         with pytest.raises(SpecError, match="3 does not go past the run it extends; allowed is more than 3"):
             _extend(database, ended(database, settings, "succeeded", epochs=3), 3)
 
     def test_can_change_the_schedule_and_has_to_for_a_cosine(self, database: Database, settings: Settings) -> None:
         parent = ended(database, settings, "succeeded", epochs=3, schedule="cosine")
+        keep_end(database, parent.id)
         with pytest.raises(SpecError, match="cosine has come to its end after 3 epochs"):
             _extend(database, parent, 9)
         assert _extend(database, parent, 9, "schedule=constant").experiment.spec["schedule"]["kind"] == "constant"

@@ -36,7 +36,7 @@ from ncmix.jobs.states import (
     UnknownExperimentError,
 )
 from ncmix.jobs.tables import Experiment
-from tests.jobs.helpers import expire
+from tests.jobs.helpers import expire, keep_end
 from tests.toys import snapshot, toy
 
 ATTEMPTS = 2
@@ -255,6 +255,8 @@ class Machine(RuleBasedStateMachine):
     def extend(self, experiment: str):
         model = self.world.models.get(experiment)
         allowed = model and model.state == "succeeded"
+        if allowed:
+            keep_end(self.database, experiment)
         with self.refused_unless(allowed), self.database.transaction() as session:
             epochs = queries.get(session, experiment).epochs
             made = lifecycle.extend(session, experiment, epochs + 1)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, insert, not_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
+from ncmix.jobs.checkpoints import usable
 from ncmix.jobs.fencing import clock, locked
 from ncmix.jobs.room import expected
 from ncmix.jobs.states import NotAllowedError, State
@@ -113,7 +114,7 @@ def extend(session: Session, experiment_id: str, epochs: int, assignments: Seque
 
     Raises:
         UnknownExperimentError: there is none of this id.
-        NotAllowedError: it has not succeeded.
+        NotAllowedError: it has not succeeded, or no checkpoint of its end is left, as after an import.
         SpecError: its spec cannot be extended, or not to so few epochs.
     """
     parent = locked(session, experiment_id)
@@ -121,7 +122,13 @@ def extend(session: Session, experiment_id: str, epochs: int, assignments: Seque
         raise NotAllowedError(
             f"Experiment {experiment_id} is {parent.state}; only one that has succeeded can be extended."
         )
-    return submit(session, extended(parse(parent.spec), epochs, assignments), parent.queue, parent=parent)
+    made = submit(session, extended(parse(parent.spec), epochs, assignments), parent.queue, parent=parent)
+    if made.created and not usable(session, made.experiment):
+        # What was inserted goes with the transaction.
+        raise NotAllowedError(
+            f"Experiment {experiment_id} cannot be extended: no checkpoint of its end is here, from which to go on."
+        )
+    return made
 
 
 def _latest(session: Session, keys: Sequence[str]) -> dict[str, Experiment]:
