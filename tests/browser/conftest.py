@@ -15,6 +15,7 @@ from ncmix.jobs.states import Reason
 from ncmix.spec import expand, parse_sweep
 from tests.api.lives import Lives
 from tests.conftest import environment_of, started
+from tests.jobs.helpers import keep_end
 from tests.servers import MissingBinaryError
 from tests.test_flow import serve
 from tests.toys import toy
@@ -98,6 +99,7 @@ def site(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory, browser:
     lives = Lives(database, Settings.from_environment(environment_of(home, database_url)))
     plain = lives.done(0, epochs=3, probed=(1, 2, 3), name=TITLE, tags=("first",))
     mixed = lives.done(1, epochs=3, probed=(1, 3), mix="mixup", name="two")
+    keep_end(database, mixed)
     failed = lives.fail(lives.running(2, epochs=1), Reason("diverged", "The loss is not finite."))
     sweep = _swept(lives)
     database.dispose()

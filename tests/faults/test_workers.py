@@ -107,8 +107,9 @@ def test_a_worker_frozen_past_its_lease_is_a_zombie_that_writes_nothing_and_dies
     heir = stage.toys()
     stage.until(experiment, lambda e: e.fence == 2, "The second claim")
     stage.epoch(experiment, 3)
-    zombie.send(signal.SIGCONT)
+    # The child first: its worker kills it as soon as it can.
     os.kill(child, signal.SIGCONT)
+    zombie.send(signal.SIGCONT)
     wait_for(lambda: not Path(f"/proc/{child}").exists(), "The end of the zombie's child", PATIENCE)
     assert stage.cancel(experiment) == "cancelling"
     assert stage.end(experiment).fence == 2
