@@ -5,6 +5,7 @@ loop, costs twice that when many ask at once.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -28,16 +29,17 @@ class Glances:
         # With connections of its own: of the others, threads may hold every one until the event loop goes on.
         url = database.engine.url
         self._at_once = (
-            Database(url.render_as_string(False), busy_seconds=0) if url.get_backend_name() == "sqlite" else None
+            Database(url.render_as_string(hide_password=False), busy_seconds=0)
+            if url.get_backend_name() == "sqlite"
+            else None
         )
 
     async def of(self, read: Callable[[Session], T]) -> T:
         """What `read` gives; it must be short."""
         if self._at_once is not None:
-            try:
+            # Somebody may have locked the file, which a thread can wait for; or it is broken, as that will say.
+            with suppress(OperationalError):
                 return _read(self._at_once, read)
-            except OperationalError:
-                pass  # Somebody has locked the file, which a thread can wait for; or it is broken, as that will say.
         return await run_in_threadpool(_read, self._database, read)
 
     def close(self) -> None:

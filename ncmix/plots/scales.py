@@ -29,10 +29,12 @@ def apply(axes: Axes, panel: Panel, colours: theme.Palette, *, x: bool = True, y
     axes.set_xlim(panel.x.low, panel.x.high)
     axes.set_ylim(panel.y.low, panel.y.high)
     for drawn, axis, ticked in ((axes.xaxis, panel.x, x), (axes.yaxis, panel.y, y)):
-        if ticked:
-            _ticks(drawn, axis)
-        if not (ticked and (axis.ticks or axis.label)):
-            ticks.plain(axes, drawn, colours, ticked=ticked)
+        if not ticked:
+            ticks.none(drawn)
+            continue
+        _ticks(drawn, axis)
+        if not (axis.ticks or axis.label):
+            ticks.plain(axes, drawn, colours, grid=drawn is axes.yaxis)
     if x and panel.x.ticks and any(len(name) > 3 for _, name in panel.x.ticks):
         axes.tick_params(axis="x", labelrotation=90)
 

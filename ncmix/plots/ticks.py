@@ -4,6 +4,7 @@ For axes whose ticks are numbers and that have no label; matplotlib draws the ot
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -20,61 +21,72 @@ from matplotlib.transforms import ScaledTranslation, Transform
 
 from ncmix.plots import theme
 
-# Points: of a tick, and from an axis to its numbers.
-_LENGTH, _AWAY, _WIDTH = 3.0, 6.5, 0.6
+# Points: the length and width of a tick. Inches: from an axis to its numbers.
+_LENGTH, _WIDTH, _AWAY = 3.0, 0.6, 6.5 / 72
 # Where matplotlib has grid and ticks: below and above what is drawn.
 _BELOW, _ABOVE = 0.5, 2.01
-# matplotlib's numbers for ticks that go left and down.
-_LEFT, _DOWN = 0, 3
 
 
-def plain(axes: Axes, axis: Axis, colours: theme.Palette, *, ticked: bool = True, grid: bool = True) -> None:
-    """Draw the ticks that the axis would draw, once its limits, locator and formatter are set; or none.
+@dataclass(frozen=True)
+class _Way:
+    """Which way ticks point: matplotlib's number of the marker, the direction, how numbers stand there."""
 
-    A vertical axis has a `grid` as well.
+    marker: int
+    x: int
+    y: int
+    ha: str
+    va: str
+
+
+_LEFT = _Way(0, -1, 0, "right", "center_baseline")
+_DOWN = _Way(3, 0, -1, "center", "top")
+
+
+def none(axis: Axis) -> None:
+    """Let an axis have neither ticks nor grid."""
+    axis.set_visible(False)
+    axis.set_major_locator(NullLocator())
+    axis.set_minor_locator(NullLocator())
+
+
+def plain(axes: Axes, axis: Axis, colours: theme.Palette, *, grid: bool) -> None:
+    """Draw the ticks that the axis would draw, once its limits, locator and formatter are set.
+
+    With `grid` also lines behind what is drawn, as the axis would.
     """
     axis.set_visible(False)
-    if not ticked:
-        axis.set_major_locator(NullLocator())
-        axis.set_minor_locator(NullLocator())
-        return
     low, high = sorted(axis.get_view_interval())
     slack = 1e-9 * (high - low)
     places = [float(at) for at in axis.get_major_locator()() if low - slack <= at <= high + slack]
     words = axis.get_major_formatter().format_ticks(places)
-    if axis is axes.xaxis:
-        _below(axes, places, words, colours)
-        return
+    if axis is axes.yaxis:
+        _draw(axes, axes.get_yaxis_transform(), [(0.0, at) for at in places], words, colours, _LEFT)
+    else:
+        _draw(axes, axes.get_xaxis_transform(), [(at, 0.0) for at in places], words, colours, _DOWN)
     if grid:
         _grid(axes, places, colours)
-    _beside(axes, places, words, colours)
 
 
-def _below(axes: Axes, places: Sequence[float], words: Sequence[str], colours: theme.Palette) -> None:
-    along = axes.get_xaxis_transform()
-    away = along + ScaledTranslation(0, -_AWAY / 72, _figure(axes).dpi_scale_trans)
-    how = {"color": colours.muted, "fontsize": theme.SMALL, "transform": away, "ha": "center", "va": "top"}
-    numbers = [Text(at, 0, word, **how) for at, word in zip(places, words, strict=True)]
-    _Together(axes, [_marks(places, [0.0] * len(places), _DOWN, along, colours), *numbers], _ABOVE)
-
-
-def _beside(axes: Axes, places: Sequence[float], words: Sequence[str], colours: theme.Palette) -> None:
-    along = axes.get_yaxis_transform()
-    away = along + ScaledTranslation(-_AWAY / 72, 0, _figure(axes).dpi_scale_trans)
-    how = {"color": colours.muted, "fontsize": theme.SMALL, "transform": away, "ha": "right", "va": "center_baseline"}
-    numbers = [Text(0, at, word, **how) for at, word in zip(places, words, strict=True)]
-    _Together(axes, [_marks([0.0] * len(places), places, _LEFT, along, colours), *numbers], _ABOVE)
+def _draw(
+    axes: Axes,
+    along: Transform,
+    at: Sequence[tuple[float, float]],
+    words: Sequence[str],
+    colours: theme.Palette,
+    way: _Way,
+) -> None:
+    how: dict[str, Any] = {"linestyle": "", "marker": MarkerStyle(way.marker), "markeredgewidth": _WIDTH}
+    x, y = zip(*at, strict=True) if at else ((), ())
+    marks = Line2D(x, y, color=colours.muted, markersize=_LENGTH, transform=along, **how)
+    away = along + ScaledTranslation(way.x * _AWAY, way.y * _AWAY, _figure(axes).dpi_scale_trans)
+    said = {"color": colours.muted, "fontsize": theme.SMALL, "transform": away, "ha": way.ha, "va": way.va}
+    _Together(axes, [marks, *(Text(*place, word, **said) for place, word in zip(at, words, strict=True))], _ABOVE)
 
 
 def _grid(axes: Axes, places: Sequence[float], colours: theme.Palette) -> None:
     lines = [((0, at), (1, at)) for at in places]
     along = axes.get_yaxis_transform()
     _Together(axes, [LineCollection(lines, colors=colours.grid, linewidths=_WIDTH, transform=along)], _BELOW)
-
-
-def _marks(x: Sequence[float], y: Sequence[float], way: int, along: Transform, colours: theme.Palette) -> Line2D:
-    how: dict[str, Any] = {"color": colours.muted, "markersize": _LENGTH, "markeredgewidth": _WIDTH, "transform": along}
-    return Line2D(x, y, linestyle="", marker=MarkerStyle(way), **how)
 
 
 def _figure(axes: Axes) -> Figure:
