@@ -1,0 +1,116 @@
+"""What only a GPU can tell of a whole run: every part of the vocabulary is recorded, waits for nothing, repeats its bits.
+
+On a machine without the service's packages: `pytest -m gpu --noconftest` on the files that have tests marked gpu.
+"""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ncmix import accelerate
+from ncmix.checkpoint import Checkpoints, load
+from ncmix.datahome import DataHome
+from ncmix.results import Snapshot
+from ncmix.spec import VOCABULARY, parse
+from ncmix.train import Trainer, run
+from tests.ncmix.models.zoo import SMALL
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    # A first run tries kernels, and timm's pictures are larger.
+    pytest.mark.timeout(300),
+]
+
+HOME = DataHome(Path("unused"))
+# 160 pictures in five batches: a graph is recorded at the first of the second epoch.
+BASE: dict[str, Any] = {
+    "dataset": {"kind": "digits", "per_class": 16, "augment": "crop_flip"},
+    "model": {"kind": "convnet", "width": 0.125},
+    "optimizer": {"kind": "sgd", "lr": 0.01}, "epochs": 3, "batch_size": 32, "device": "cuda",
+    "measure": {"epochs": "last", "geometry": {"per_pair": 4, "lambdas": 3}},
+}  # fmt: skip
+OBJECTIVES = [
+    *({"loss": loss, **({"head": "etf"} if loss == "dot_regression" else {})} for loss in VOCABULARY["loss"]),
+    *({"mix": mix} for mix in VOCABULARY["mix"]),
+]
+MODELS = [{"model": model.model_dump(mode="json")} for model in SMALL]
+
+
+def rows(**fields: Any) -> dict[tuple[int, str, str], float | None]:
+    """Every number of a run."""
+    return _rows(run(parse({**BASE, **fields}), home=HOME))
+
+
+def _rows(items: Any) -> dict[tuple[int, str, str], float | None]:
+    return {(s.epoch, m.split, m.name): m.value for s in items if isinstance(s, Snapshot) for m in s.metrics}
+
+
+def name(fields: dict[str, Any]) -> str:
+    return "-".join(str(v["kind"] if isinstance(v, dict) else v) for v in fields.values())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("fields", [*MODELS, *OBJECTIVES], ids=name)
+def test_everything_is_recorded_and_learns(fields, precision, caplog):
+    """What cannot be recorded trains on, plainly, with a warning: there must be none."""
+    with caplog.at_level(logging.WARNING, "ncmix"):
+        found = rows(**fields, precision=precision)
+    assert not caplog.records
+    assert found[3, "running", "loss"] is not None
+    assert found[3, "train", "nc1"] is not None
+
+
+@pytest.mark.parametrize("fields", [*MODELS, *OBJECTIVES], ids=name)
+def test_the_same_bits_twice_if_deterministic(fields):
+    assert rows(**fields, deterministic=True) == rows(**fields, deterministic=True)
+
+
+@pytest.mark.parametrize("fields", OBJECTIVES, ids=name)
+def test_an_epoch_never_waits_for_the_gpu(fields):
+    trainer = Trainer(parse({**BASE, **fields}), torch.device("cuda"), HOME)
+    _train(trainer, 1)
+    _train(trainer, 2)  # the graph is recorded
+    trainer.begin(3)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        while trainer.step < trainer.steps:
+            trainer.advance(60.0)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("mix", ["none", "mixup", "cutmix", "manifold_mixup"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_from_a_checkpoint_the_rest_is_the_same(tmp_path, optimizer, mix):
+    spec = parse({**BASE, "optimizer": optimizer, "mix": mix, "deterministic": True})
+    whole = _rows(run(spec, home=HOME))
+    training = run(spec, home=HOME)
+    next(item for item in training if isinstance(item, Snapshot) and item.epoch == 2)
+    saved = Checkpoints(tmp_path).write(training.checkpoint())
+    rest = _rows(run(spec, home=HOME, resume=load(saved)))
+    assert rest == {row: value for row, value in whole.items() if row[0] == 3}
+
+
+def test_compiled_it_learns_the_same():
+    """Sums in another order, so not the same bits; in float32, lest rounding hide what matters."""
+    losses = []
+    for mode in ("plain", "compiled"):
+        trainer = Trainer(parse(BASE), torch.device("cuda"), HOME)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the compiler's own
+            trainer.accelerated = accelerate.build(trainer.network, mode)
+            losses.append([_train(trainer, epoch) for epoch in (1, 2, 3)])
+    assert losses[0] == pytest.approx(losses[1], rel=0.01)
+
+
+def _train(trainer: Trainer, epoch: int) -> float:
+    """The running loss of the epoch."""
+    trainer.begin(epoch)
+    while trainer.step < trainer.steps:
+        trainer.advance(60.0)
+    return trainer.running()[0].value or 0.0
