@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ncmix import accelerate, datasets, models
-from ncmix.accelerate import Mode
+from ncmix.accelerate import Forward, Mode, Tensors
 from ncmix.datahome import DataHome
 from ncmix.datasets.base import Data, Whole
 from ncmix.datasets.raw import channel_statistics
+from ncmix.mix import Mixed
 from ncmix.numerics import arithmetic
 from ncmix.spec import ImageFolder, Spec, parse
 from ncmix.train import TICK_SECONDS, Trainer
@@ -50,12 +51,15 @@ class Ours:
     """A trainer; `epoch` is our whole loop, `steps` the same steps on a batch that is always the same."""
 
     def __init__(self, spec: Spec, device: torch.device, data: Data, mode: Mode | None = None) -> None:
-        self.trainer = Trainer(spec, device, DataHome(Path("unused")), data)
-        if mode is not None:
-            self.trainer.accelerated = accelerate.build(self.trainer.network, mode)
-        self.trainer.begin(1)
-        x_B, y_B = next(self.trainer.batches)
-        self._mixed = self.trainer.mix(data.normalize(x_B), y_B, len(data.classes), self.trainer.draws)
+        self.trainer = trainer = Trainer(spec, device, DataHome(Path("unused")), data)
+        mode = mode or accelerate.mode(spec, device, spec.epochs * trainer.steps)
+        trainer.accelerated, self._bare = (
+            accelerate.build(trainer.network, mode, trainer.draws.device) for _ in range(2)
+        )
+        trainer.begin(1)
+        x_B, y_B = next(trainer.batches)
+        mixed = trainer.mix(data.normalize(x_B), y_B, len(data.classes), trainer.draws)
+        self._batch = mixed.x_B, mixed.y_BK
 
     def epoch(self) -> int:
         """An epoch as `ncmix train` runs it, with the reading of its loss at the end."""
@@ -70,9 +74,12 @@ class Ours:
         trainer = self.trainer
         with arithmetic(deterministic=trainer.spec.deterministic, searching=True):
             for _ in range(trainer.steps):
-                trainer.accelerated(trainer.gradients, self._mixed)
-                trainer.optimizer.step()
+                self._bare(self._step, self._batch, 0)
         return trainer.steps * trainer.spec.batch_size
+
+    def _step(self, forward: Forward, tensors: Tensors, place: int) -> None:
+        self.trainer.gradients(forward, Mixed(*tensors))
+        self.trainer.optimizer.step()
 
 
 @dataclass(frozen=True)

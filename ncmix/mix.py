@@ -3,10 +3,12 @@
 Shapes: B batch, K classes, N boxes (1 or B); x_B is (B, …), y_B holds class indices, y_BK rows of class shares.
 
 Nothing here waits for the device: λ, boxes and the place in the network are drawn on the host, partners on the device.
+What the host draws comes first, as numbers: the rest of a step can be recorded once and replayed with other numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,15 +53,42 @@ class Mixed:
     blend: Blend | None = None
 
 
-Mixer = Callable[[Tensor, Tensor, int, Draws], Mixed]
-"""(x_B floating, y_B int64, K, draws) → Mixed."""
+@dataclass(frozen=True)
+class Chance:
+    """What the host has drawn for one batch: a place in the network, and λ (1 or B), or boxes and λ."""
+
+    place: int = 0
+    numbers: Sequence[NDArray[np.generic] | Tensor] = ()
+
+    def on(self, device: torch.device) -> tuple[Tensor, ...]:
+        """The numbers on a device."""
+        return tuple(n if isinstance(n, Tensor) else _sent(n, device) for n in self.numbers)
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """How a batch is mixed, in two steps.
+
+    Attributes:
+        draw: (shape of the inputs, B first; host generator) → Chance.
+        apply: (x_B floating, y_B int64, K, Chance with its numbers on the device of x_B, generator there) → Mixed.
+    """
+
+    draw: Callable[[Sequence[int], np.random.Generator], Chance]
+    apply: Callable[[Tensor, Tensor, int, Chance, torch.Generator], Mixed]
+
+    def __call__(self, x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
+        """Both at once."""
+        chance = self.draw(x_B.shape, draws.host)
+        return self.apply(x_B, y_B, classes, Chance(chance.place, chance.on(x_B.device)), draws.device)
+
 
 Pairing = Callable[[Tensor, torch.Generator], Tensor]
 """y_B → partner_B, the index of the sample that each sample is mixed with."""
 
 
 def build(mix: Mix, places: int = 1) -> Mixer:
-    """The function that mixes batches as the spec says, for a network that can mix at `places` places."""
+    """What mixes batches as the spec says, for a network that can mix at `places` places."""
     return MIXERS[mix.kind](mix, places)
 
 
@@ -69,83 +98,92 @@ def one_hot(y_B: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Te
 
 
 def _none(mix: NoMix, places: int) -> Mixer:
-    def unmixed(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
+    def unmixed(x_B: Tensor, y_B: Tensor, classes: int, chance: Chance, generator: torch.Generator) -> Mixed:
         return Mixed(x_B, one_hot(y_B, classes, x_B.dtype))
 
-    return unmixed
+    return Mixer(lambda shape, host: Chance(), unmixed)
 
 
 def _mixup(mix: Mixup, places: int) -> Mixer:
     """λx_i + (1−λ)x_j and λy_i + (1−λ)y_j (Zhang et al. 2018), one λ a batch or one a sample."""
 
-    def mixed(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
-        blended = _blending(mix, x_B, y_B, draws)
+    def mixed(x_B: Tensor, y_B: Tensor, classes: int, chance: Chance, generator: torch.Generator) -> Mixed:
+        blended = _blending(mix, y_B, chance, generator)
         return Mixed(blended(x_B), blended(one_hot(y_B, classes, x_B.dtype)))
 
-    return mixed
+    return Mixer(partial(_lambda, mix), mixed)
 
 
 def _manifold_mixup(mix: ManifoldMixup, places: int) -> Mixer:
     """Mixup at a place drawn anew every step: place 0 is the input, the others follow a stage (Verma et al. 2019)."""
 
-    def mixed(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
-        place = int(draws.host.integers(places))
-        blended = _blending(mix, x_B, y_B, draws)
-        return Mixed(x_B, blended(one_hot(y_B, classes, x_B.dtype)), Blend(place, blended))
+    def drawn(shape: Sequence[int], host: np.random.Generator) -> Chance:
+        return Chance(int(host.integers(places)), _lambda(mix, shape, host).numbers)
 
-    return mixed
+    def mixed(x_B: Tensor, y_B: Tensor, classes: int, chance: Chance, generator: torch.Generator) -> Mixed:
+        blended = _blending(mix, y_B, chance, generator)
+        return Mixed(x_B, blended(one_hot(y_B, classes, x_B.dtype)), Blend(chance.place, blended))
+
+    return Mixer(drawn, mixed)
 
 
 def _cutmix(mix: CutMix, places: int) -> Mixer:
     """A box of the partner's picture; λ is the share of the area outside it, as clipped (Yun et al. 2019)."""
 
-    def pasted(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
-        partner_B = PAIRINGS[mix.pairs](y_B, draws.device)
-        size = x_B.shape[-2], x_B.shape[-1]
-        box_N4 = _boxes(_lambdas(mix, x_B, draws.host), *size, draws.host)
-        left_N = 1 - (box_N4[:, 1] - box_N4[:, 0]) * (box_N4[:, 3] - box_N4[:, 2]) / (size[0] * size[1])
+    def drawn(shape: Sequence[int], host: np.random.Generator) -> Chance:
+        height, width = shape[-2:]
+        box_N4 = _boxes(_lambdas(mix, shape[0], host), height, width, host)
+        left_N = 1 - (box_N4[:, 1] - box_N4[:, 0]) * (box_N4[:, 3] - box_N4[:, 2]) / (height * width)
+        return Chance(numbers=(box_N4, left_N))
+
+    def pasted(x_B: Tensor, y_B: Tensor, classes: int, chance: Chance, generator: torch.Generator) -> Mixed:
+        box_N4, left_N = chance.on(x_B.device)
+        partner_B = PAIRINGS[mix.pairs](y_B, generator)
         y_BK = one_hot(y_B, classes, x_B.dtype)
         return Mixed(
-            torch.where(_inside(_sent(box_N4, x_B.device), *size), x_B[partner_B], x_B),
-            _blend(y_BK, y_BK[partner_B], _sent(left_N, x_B.device)),
+            torch.where(_inside(box_N4, x_B.shape[-2], x_B.shape[-1]), x_B[partner_B], x_B),
+            _blend(y_BK, y_BK[partner_B], left_N),
         )
 
-    return pasted
+    return Mixer(drawn, pasted)
 
 
 def _regmixup(mix: RegMixup, places: int) -> Mixer:
     """The clean batch, then the mixed one: the mean loss of the two is the mean of both losses (Pinto et al. 2022)."""
 
-    def both(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
-        blended = _blending(mix, x_B, y_B, draws)
+    def both(x_B: Tensor, y_B: Tensor, classes: int, chance: Chance, generator: torch.Generator) -> Mixed:
+        blended = _blending(mix, y_B, chance, generator)
         y_BK = one_hot(y_B, classes, x_B.dtype)
         return Mixed(torch.cat([x_B, blended(x_B)]), torch.cat([y_BK, blended(y_BK)]))
 
-    return both
+    return Mixer(partial(_lambda, mix), both)
 
 
 def _label_only(mix: LabelOnly, places: int) -> Mixer:
     """Clean inputs with mixed labels: no mixup, but in expectation, if classes are balanced, label smoothing of ½."""
 
-    def mislabelled(x_B: Tensor, y_B: Tensor, classes: int, draws: Draws) -> Mixed:
-        return Mixed(x_B, _blending(mix, x_B, y_B, draws)(one_hot(y_B, classes, x_B.dtype)))
+    def mislabelled(x_B: Tensor, y_B: Tensor, classes: int, chance: Chance, generator: torch.Generator) -> Mixed:
+        return Mixed(x_B, _blending(mix, y_B, chance, generator)(one_hot(y_B, classes, x_B.dtype)))
 
-    return mislabelled
+    return Mixer(partial(_lambda, mix), mislabelled)
 
 
-def _blending(mix: Pairwise, x_B: Tensor, y_B: Tensor, draws: Draws) -> Callable[[Tensor], Tensor]:
+def _blending(mix: Pairwise, y_B: Tensor, chance: Chance, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
     """Partners and λ of one step, as the function that mixes whatever the batch has become with them."""
-    partner_B = PAIRINGS[mix.pairs](y_B, draws.device)
-    lam_N = _lambdas(mix, x_B, draws.host)
-    lam = float(lam_N[0]) if mix.lam == "per_batch" else _sent(lam_N, x_B.device)
-    return lambda t_B: _blend(t_B, t_B[partner_B], lam)
+    partner_B = PAIRINGS[mix.pairs](y_B, generator)
+    (lam_N,) = chance.on(y_B.device)
+    return lambda t_B: _blend(t_B, t_B[partner_B], lam_N)
 
 
-def _lambdas(mix: Pairwise, x_B: Tensor, host: np.random.Generator) -> NDArray[np.float64]:
+def _lambda(mix: Pairwise, shape: Sequence[int], host: np.random.Generator) -> Chance:
+    return Chance(numbers=(_lambdas(mix, shape[0], host),))
+
+
+def _lambdas(mix: Pairwise, batch: int, host: np.random.Generator) -> NDArray[np.float64]:
     """λ ~ Beta(α, α), one for the batch or one a sample."""
     # NumPy's sampler overflows to 0 near the largest float; from 1e15 on every draw is ½ to float32 anyway.
     alpha = min(mix.alpha, 1e15)
-    return host.beta(alpha, alpha, 1 if mix.lam == "per_batch" else len(x_B))
+    return host.beta(alpha, alpha, 1 if mix.lam == "per_batch" else batch)
 
 
 def _sent(numbers: NDArray[np.generic], device: torch.device) -> Tensor:
@@ -154,11 +192,9 @@ def _sent(numbers: NDArray[np.generic], device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def _blend(one_B: Tensor, other_B: Tensor, lam: float | Tensor) -> Tensor:
+def _blend(one_B: Tensor, other_B: Tensor, lam_N: Tensor) -> Tensor:
     """λ·one + (1−λ)·other; exactly one of them at λ = 1 and 0, and exactly their value where they are equal."""
-    if isinstance(lam, Tensor):
-        lam = lam.to(one_B.dtype).view(-1, *(1,) * (one_B.ndim - 1))
-    return torch.lerp(other_B, one_B, lam)
+    return torch.lerp(other_B, one_B, lam_N.to(one_B.dtype).view(-1, *(1,) * (one_B.ndim - 1)))
 
 
 def _boxes(lam_N: NDArray[np.float64], height: int, width: int, host: np.random.Generator) -> NDArray[np.int64]:

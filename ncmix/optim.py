@@ -4,11 +4,11 @@ Weight decay acts on every parameter, those of batch normalisation and biases in
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ncmix import spec
 from ncmix.spec import Adam, AdamW, Constant, Cosine, MultiStep, Schedule, Sgd
@@ -17,8 +17,36 @@ Parameters = list[nn.Parameter]
 
 
 def build(optimizer: spec.Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer that the spec names. It reads `lr` from its parameter groups at every step (see `rate`)."""
-    return OPTIMIZERS[optimizer.kind](optimizer, list(parameters))
+    """The optimizer that the spec names; `set_rate` says how far it goes at its next step."""
+    parameters = list(parameters)
+    built = OPTIMIZERS[optimizer.kind](optimizer, parameters)
+    if on_gpu(parameters):
+        # As a tensor, a recorded step reads what is there when it is replayed.
+        for group in built.param_groups:
+            group["lr"] = torch.tensor(group["lr"], device=parameters[0].device)
+    return built
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next steps."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def load(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Go on from `state_dict` of an optimizer like this one; the rate stays where it is, and has to be set."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(dict(state))
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
+def on_gpu(parameters: Parameters) -> bool:
+    """Whether all parameters are on a GPU."""
+    return all(p.is_cuda for p in parameters)
 
 
 class DecoupledSgd(torch.optim.SGD):
@@ -51,24 +79,24 @@ class DecoupledSgd(torch.optim.SGD):
 
 def _sgd(sgd: Sgd, parameters: Parameters) -> torch.optim.Optimizer:
     # On a CPU PyTorch's fused kernel is slower than its plain loop.
-    fused = all(p.is_cuda for p in parameters)
-    shared = {"lr": sgd.lr, "momentum": sgd.momentum, "nesterov": sgd.nesterov, "fused": fused}
+    shared = {"lr": sgd.lr, "momentum": sgd.momentum, "nesterov": sgd.nesterov, "fused": on_gpu(parameters)}
     if sgd.decoupled:
         return DecoupledSgd(parameters, **shared, decay=sgd.weight_decay)
     return torch.optim.SGD(parameters, **shared, weight_decay=sgd.weight_decay)
 
 
 def _adam(adam: Adam, parameters: Parameters) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, **_adaptive(adam))
+    return torch.optim.Adam(parameters, **_adaptive(adam, parameters))
 
 
 def _adamw(adam: AdamW, parameters: Parameters) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, **_adaptive(adam))
+    return torch.optim.AdamW(parameters, **_adaptive(adam, parameters))
 
 
-def _adaptive(adam: Adam | AdamW) -> dict[str, Any]:
+def _adaptive(adam: Adam | AdamW, parameters: Parameters) -> dict[str, Any]:
     """Fused on every device: on a CPU, too, a third of the time of the plain loop."""
-    return {**adam.model_dump(include={"lr", "betas", "eps", "weight_decay"}), "fused": True}
+    numbers = adam.model_dump(include={"lr", "betas", "eps", "weight_decay"})
+    return {**numbers, "fused": True, "capturable": on_gpu(parameters)}
 
 
 OPTIMIZERS: dict[str, Callable[[Any, Parameters], torch.optim.Optimizer]] = {

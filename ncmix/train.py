@@ -4,29 +4,27 @@ and to be able to go on later is to take a checkpoint between two items.
 Shapes: B batch, N samples, K classes, D feature dimension.
 """
 
-import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ncmix import accelerate, augment, datasets, losses, mix, models, optim
-from ncmix.accelerate import Forward
+from ncmix.accelerate import Forward, Tensors
 from ncmix.checkpoint import Checkpoint, CheckpointError
 from ncmix.datahome import DataHome
 from ncmix.datasets.base import Data, DataError
 from ncmix.losses import Outputs
 from ncmix.measure import Measured, Measurer
-from ncmix.mix import Mixed
+from ncmix.mix import Chance, Mixed
 from ncmix.numerics import arithmetic, resolve_device
 from ncmix.pace import Pace
 from ncmix.ranks import Ranks, device_of, leading
 from ncmix.results import Metric, Snapshot, Tick
+from ncmix.running import Running
 from ncmix.spec import Spec
 
 # How long the loop runs before it gives a sign of life, and the consumer a chance to stop.
@@ -124,24 +122,6 @@ def _measured(trainer: "Trainer", epoch: int) -> Generator[Tick, None, Measured]
         yield Tick(epoch, trainer.steps, trainer.steps)
 
 
-@dataclass
-class _Sums:
-    """Losses and hits of an epoch's batches, on the device: reading them is the epoch's one synchronisation.
-
-    `own` are of this rank's shares, `of_all` of all ranks' up to the end of the last stretch; `samples` are all there
-    were.
-    """
-
-    own: Tensor
-    of_all: Tensor
-    samples: int = 0
-
-    @classmethod
-    def zero(cls, device: torch.device) -> "_Sums":
-        own, of_all = torch.zeros(2, 2, dtype=torch.float64, device=device)
-        return cls(own, of_all)
-
-
 class Trainer:
     """The moving parts of one run; `begin` an epoch, `advance` through its batches, read the `running` means."""
 
@@ -161,8 +141,9 @@ class Trainer:
         self.mix = mix.build(spec.mix, self.network.places)
         self.loss = losses.build(spec.loss)
         self.optimizer = optim.build(spec.optimizer, self.network.parameters())
+        self.sums = Running(device)
         mode = accelerate.mode(spec, device, spec.epochs * self.steps)
-        self.accelerated = accelerate.build(ranks.together(self.network, device), mode)
+        self.accelerated = accelerate.build(ranks.together(self.network, device), mode, self.draws.device)
         self.measurer = Measurer(spec, self.data, self.network, self.loss, ranks)
         self.rate, self.pace = spec.optimizer.lr, Pace()
         # `done` epochs are over and yielded; `epoch`, if it is the next one, is under way and `step` batches old.
@@ -178,7 +159,7 @@ class Trainer:
         self.network.train()
         self.epoch, self.step, self.began = epoch, 0, time.perf_counter()
         self.order_N = torch.randperm(len(self.data.train), generator=self.draws.device, device=self.device)
-        self.sums = _Sums.zero(self.device)
+        self.sums.clear()
         self.batches = self._coming()
 
     def _coming(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -193,16 +174,22 @@ class Trainer:
             for _ in range(batches):
                 self._train_on(*next(self.batches))
                 self.step += 1
-        self.sums.of_all = self.ranks.add(self.sums.own)
+        self.sums.share(self.ranks)
 
     def _train_on(self, x_B: Tensor, y_B: Tensor) -> None:
-        x_B = self.data.normalize(self.augment(x_B, self.draws.device))
-        mixed = self.mix(x_B, y_B, len(self.data.classes), self.draws)
-        share, size = self.ranks.share(mixed), len(mixed.y_BK)
-        loss_B, z_BK = self.accelerated(partial(self.gradients, size=size / self.ranks.count), share)
         self._set_rate()
+        chance = self.mix.draw(x_B.shape, self.draws.host)
+        self.accelerated(self._step, (x_B, y_B, *chance.on(self.device)), chance.place)
+
+    def _step(self, forward: Forward, tensors: Tensors, place: int) -> None:
+        """What a batch does on the device, from pictures to new weights; it may be recorded once and replayed."""
+        x_B, y_B, *numbers = tensors
+        x_B = self.data.normalize(self.augment(x_B, self.draws.device))
+        mixed = self.mix.apply(x_B, y_B, len(self.data.classes), Chance(place, numbers), self.draws.device)
+        share, size = self.ranks.share(mixed), len(mixed.y_BK)
+        loss_B, z_BK = self.gradients(forward, share, size / self.ranks.count)
         self.optimizer.step()
-        self._count(loss_B, z_BK, share.y_BK, size)
+        self.sums.add(loss_B, z_BK, share.y_BK)
 
     def gradients(self, forward: Forward, mixed: Mixed, size: float | None = None) -> tuple[Tensor, Tensor]:
         """New gradients of all parameters, left in them; the losses (B,) and logits (B, K) they came of.
@@ -219,14 +206,10 @@ class Trainer:
     def _set_rate(self) -> None:
         done = (self.epoch - 1) * self.steps + self.step
         spec = self.spec
-        self.rate = optim.rate(spec.schedule, spec.optimizer.lr, spec.epochs, self.steps, done)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
-
-    def _count(self, loss_B: Tensor, z_BK: Tensor, y_BK: Tensor, size: int) -> None:
-        correct = (z_BK.argmax(1) == y_BK.argmax(1)).sum()
-        self.sums.own += torch.stack([loss_B.sum(dtype=torch.float64), correct])
-        self.sums.samples += size
+        rate = optim.rate(spec.schedule, spec.optimizer.lr, spec.epochs, self.steps, done)
+        if rate != self.rate:
+            self.rate = rate
+            optim.set_rate(self.optimizer, rate)
 
     def running(self) -> tuple[Metric, ...]:
         """The epoch's mean loss and accuracy over its own batches (under mixup: of the dominant label), and its lr.
@@ -234,16 +217,7 @@ class Trainer:
         Raises:
             FloatingPointError: the loss is not finite.
         """
-        loss, correct = (self.sums.of_all / self.sums.samples).tolist()
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"The training diverged: the loss of epoch {self.epoch} is {loss}. A smaller optimizer.lr may help."
-            )
-        return (
-            Metric("running", "loss", loss),
-            Metric("running", "accuracy", correct),
-            Metric("running", "lr", self.rate),
-        )
+        return self.sums.metrics(self.epoch, self.rate)
 
     def checkpoint(self) -> Checkpoint:
         """The run as it is between two batches; `load_state` of another trainer goes on from it."""
@@ -260,9 +234,8 @@ class Trainer:
     def _amid(self) -> dict[str, Any]:
         """What an epoch under way has beside weights and generators: its order, its sums, its time."""
         return {
+            **self.sums.state(),
             "order": self.order_N,
-            "loss_correct": self.sums.of_all,
-            "samples": self.sums.samples,
             "rate": self.rate,
             "seconds": time.perf_counter() - self.began,
         }
@@ -271,16 +244,16 @@ class Trainer:
         """Become the trainer that this checkpoint was taken of."""
         state = checkpoint.state
         self.network.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        optim.load(self.optimizer, state["optimizer"])
         self.done = self.epoch = checkpoint.epoch
         if amid := state["amid"]:
             self.begin(checkpoint.epoch + 1)
             self.step, self.rate = checkpoint.step, amid["rate"]
+            optim.set_rate(self.optimizer, self.rate)
             self.began -= amid["seconds"]
             self.order_N = amid["order"].to(self.device)
             self.batches = self._coming()
-            total = amid["loss_correct"].to(self.device)
-            self.sums = _Sums(total.clone() if self.ranks.leads else torch.zeros_like(total), total, amid["samples"])
+            self.sums.load_state(amid, self.ranks)
         # Last: to begin an epoch draws its order.
         self.draws.load_state(state["draws"])
 

@@ -1,6 +1,6 @@
 """What only a GPU does, followed on the CPU: which batches are recorded, replayed or run plainly, and what if it fails.
 
-A recording on the CPU is the function itself, run again at every replay, with its results put where the first lay.
+A recording on the CPU is the function itself: it reads what lies in the recording's inputs at every replay.
 """
 
 import gc
@@ -34,32 +34,26 @@ FIELDS: dict[str, Any] = {
 class Recorder:
     """Counts recordings and replays."""
 
-    def __init__(self, network):
-        self.network, self.recordings, self.replays = network, 0, 0
+    def __init__(self):
+        self.recordings, self.replays = 0, 0
 
     def __call__(self, function):
         self.recordings += 1
-        filled = function()
-        grads = [p.grad for p in self.network.parameters()]
 
         def replay():
             self.replays += 1
-            fresh = function()
-            for old, new in zip(filled, fresh, strict=True):
-                old.copy_(new)
-            for old, p in zip(grads, self.network.parameters(), strict=True):
-                if old is not None:
-                    old.copy_(p.grad)
+            function()
 
-        return replay, filled
+        return replay
 
 
 def trainer(recorder=None, compiled=None, **fields):
-    """A trainer that records; `recorder` is made of its network."""
+    """A trainer whose steps a new `recorder` records, of its network, which may be compiled."""
     made = Trainer(parse({**FIELDS, **fields}), CPU, HOME)
     if recorder:
-        made.recorder = recorder(made.network)
-        made.accelerated = Recorded(made.network, (compiled or (lambda n: n))(made.network), made.recorder)
+        made.recorder = recorder()
+        forward = (compiled or (lambda n: n))(made.network)
+        made.accelerated = Recorded(made.network, forward, made.draws.device, made.recorder)
     return made
 
 
@@ -119,21 +113,30 @@ def test_parameters_without_a_gradient_keep_none():
     assert recorded.network.weight.grad is None
 
 
-def test_what_is_blended_within_the_network_is_never_recorded():
+def test_every_place_of_blending_is_recorded_once():
     recorded = trainer(Recorder, mix="manifold_mixup")
     assert trained(recorded) == trained(trainer(mix="manifold_mixup"))
-    assert recorded.recorder.recordings == 0
+    assert recorded.recorder.recordings == recorded.network.places == 2
+    assert recorded.recorder.replays == 2 * 20 - 5
 
 
-def test_a_recording_that_fails_leaves_the_plain_training_and_says_so(caplog):
-    def refuses(network):
+CROPS = {"dataset": {"kind": "digits", "per_class": 16, "augment": "crop_flip"}, "batch_size": 24, "mix": "mixup"}
+
+
+@pytest.mark.parametrize("consumed", [0, 3])
+def test_a_recording_that_fails_leaves_the_plain_training_and_says_so(caplog, consumed):
+    """Whatever the step had drawn before it failed is drawn again."""
+
+    def refusing():
         def recorder(function):
+            torch.rand(consumed, generator=refused.draws.device)
             raise RuntimeError("operation not permitted when stream is capturing\nand much more")
 
         return recorder
 
+    refused = trainer(refusing, **CROPS)
     with caplog.at_level(logging.WARNING):
-        assert trained(trainer(refuses)) == trained(trainer())
+        assert trained(refused) == trained(trainer(**CROPS))
     (said,) = caplog.messages
     assert said == (
         "Training goes on without compiling: RuntimeError: operation not permitted when stream is capturing"
@@ -141,7 +144,7 @@ def test_a_recording_that_fails_leaves_the_plain_training_and_says_so(caplog):
 
 
 def test_too_little_memory_is_not_taken_for_a_failure():
-    def full(network):
+    def full():
         def recorder(function):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -176,6 +179,7 @@ def test_a_compiler_that_fails_does_too(caplog):
         ({}, "cuda", 10**6, "compiled"),
         ({}, "cuda", 1000, "graph"),
         ({"deterministic": True}, "cuda", 10**6, "graph"),
+        ({"mix": "manifold_mixup"}, "cuda", 10**6, "graph"),
         ({"compile": "off"}, "cuda", 10**6, "plain"),
     ],
 )

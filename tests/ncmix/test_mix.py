@@ -295,7 +295,8 @@ def test_mixing_labels_only_is_label_smoothing_of_a_half(lam, alpha):
 def test_mixing_labels_only_is_label_smoothing_of_a_half_exactly():
     """By enumeration of all 720 pairings of six samples, at a λ and its mirror image."""
     y_BK = mix.one_hot(torch.arange(6) % 3, 3, torch.float64)
-    targets = [mix._blend(y_BK, y_BK[list(p)], lam) for p in itertools.permutations(range(6)) for lam in (0.1, 0.9)]
+    lambdas = [torch.tensor([lam]) for lam in (0.1, 0.9)]
+    targets = [mix._blend(y_BK, y_BK[list(p)], lam_N) for p in itertools.permutations(range(6)) for lam_N in lambdas]
     torch.testing.assert_close(torch.stack(targets).mean(0), 0.5 * y_BK + 0.5 / 3)
 
 
