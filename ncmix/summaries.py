@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ncmix.mix import one_hot
 from ncmix.numerics import arithmetic
 from ncmix.results import ArraySet, Spectra, Summary
 from ncmix.spec.measuring import MOST_CLASSES, MOST_DIRECTIONS
@@ -94,7 +95,7 @@ def _judge(h_ND: Tensor, y_N: Tensor, classifier: Classifier) -> tuple[NDArray[n
         z_BK = h_BD @ w_KD.to(h_BD.dtype).T
         z_BK = z_BK if b_K is None else z_BK + b_K.to(h_BD.dtype)
         guess_B = z_BK.argmax(1)
-        pairs += torch.bincount(y_B * classes + guess_B, minlength=classes**2)
+        pairs.index_add_(0, y_B * classes + guess_B, torch.ones_like(y_B))
         bins_3M += _binned(z_BK, guess_B == y_B)
     return pairs.view(classes, classes).cpu().numpy().astype(np.int32), bins_3M.T.cpu().numpy()
 
@@ -104,7 +105,8 @@ def _binned(z_BK: Tensor, right_B: Tensor) -> Tensor:
     doubt_B = 1 - torch.softmax(z_BK.to(torch.float64), 1).amax(1)
     bin_B = BINS - 1 - (BINS * doubt_B).to(torch.int64).clamp(0, BINS - 1)
     each = (torch.ones_like(doubt_B), 1 - doubt_B, right_B)
-    return torch.stack([torch.bincount(bin_B, weight.to(torch.float64), BINS) for weight in each])
+    # A product, not bincount: that waits for the device, and on a GPU adds in any order.
+    return torch.stack([weight.to(torch.float64) for weight in each]) @ one_hot(bin_B, BINS, torch.float64)
 
 
 def _spectra(statistics: Mapping[str, Statistics]) -> Spectra:

@@ -122,7 +122,14 @@ def resnet9(model: ResNet9, shape: tuple[int, ...]) -> Body:
         # ceil_mode: a picture of a single pixel stays one.
         halving = [conv3x3(n, m), *norm_relu(m), nn.MaxPool2d(2, ceil_mode=True)]
         stages.append(nn.Sequential(*halving, *([] if i == 1 else [_Twice(m)])))
-    return started_like_he(Body(stages, nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()), model.feature_dim))
+    return started_like_he(Body(stages, _Largest(), model.feature_dim))
+
+
+class _Largest(nn.Module):
+    """The largest value over height and width; equal ones share the gradient, on a GPU in the same order every time."""
+
+    def forward(self, x_B: Tensor) -> Tensor:
+        return x_B.amax((2, 3))
 
 
 class _Twice(nn.Module):

@@ -330,6 +330,7 @@ def test_mixing_never_waits_for_the_device(part, lam, pairs):
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @every
 @pytest.mark.parametrize("lam", LAMS)

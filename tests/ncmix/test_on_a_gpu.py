@@ -24,6 +24,8 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
     # A first run tries kernels, and timm's pictures are larger.
     pytest.mark.timeout(300),
+    # Said whenever waiting is watched for.
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode"),
 ]
 
 HOME = DataHome(Path("unused"))

@@ -140,6 +140,7 @@ def test_nothing_waits_for_the_device_between_chunks_and_only_the_spectrum_takes
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_the_host_waits_as_often_for_one_chunk_as_for_many():
     h, y, w = (t.cuda() for t in cloud(samples=6400, dimension=200))
