@@ -18,16 +18,15 @@ COLUMNS = ("what", "seconds", "against the pass")
 
 def table(model: dict[str, Any], count: int, device: torch.device, rounds: int) -> Iterator[Table]:
     """A forward pass, the whole table of one split, and the same with the mixed probe."""
-    measured = {"epochs": "last", "splits": ["train"], "geometry": None}
-    wanted = spec(model=model, batch_size=min(128, count), measure=measured, features={"keep": "none"})
-    probed = spec(
-        model=model, batch_size=min(128, count), measure={**measured, "geometry": {"per_pair": min(300, count)}}
-    )
+    asked = {"epochs": "last", "splits": ["train"], "geometry": None}
+    wanted = spec(model=model, batch_size=min(128, count), measure=asked, features={"keep": "none"})
+    probed = spec(model=model, batch_size=min(128, count), measure={**asked, "geometry": {"per_pair": min(300, count)}})
     ours = Ours(wanted, device, pictures(count, device, None), "plain")
     subjects = {
         "forward pass": lambda: _passed(ours),
-        "measurement": lambda: _measured(ours, ours.trainer.measurer),
-        "with the mixed probe": lambda: _measured(
+        "forward pass, cuDNN searching": lambda: _passed(ours, searching=True),
+        "measurement": lambda: measured(ours, ours.trainer.measurer),
+        "with the mixed probe": lambda: measured(
             ours, Measurer(probed, ours.trainer.data, ours.trainer.network, ours.trainer.loss)
         ),
     }
@@ -36,17 +35,18 @@ def table(model: dict[str, Any], count: int, device: torch.device, rounds: int) 
     yield Table(f"One measurement of {count} pictures, {model['kind']}, float32 without TF32, {device}", COLUMNS, rows)
 
 
-def _passed(ours: Ours) -> int:
+def _passed(ours: Ours, searching: bool = False) -> int:
     """What nobody can do without: the features of every picture, in the measurer's batches."""
     trainer = ours.trainer
     trainer.network.eval()
-    with torch.no_grad(), arithmetic():
+    with torch.no_grad(), arithmetic(searching=searching):
         for x_B, _ in trainer.data.train.batches(BATCH):
             trainer.network(trainer.data.normalize(x_B))
     return len(trainer.data.train)
 
 
-def _measured(ours: Ours, measurer: Measurer) -> int:
+def measured(ours: Ours, measurer: Measurer) -> int:
+    """One measurement of what the measurer's spec asks for."""
     for _ in measurer.at(ours.trainer.spec.measured_epochs[-1], math.inf):
         pass
     return len(ours.trainer.data.train)

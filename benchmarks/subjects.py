@@ -78,7 +78,8 @@ class Ours:
         return trainer.steps * trainer.spec.batch_size
 
     def _step(self, forward: Forward, tensors: Tensors, place: int) -> None:
-        self.trainer.gradients(forward, Mixed(*tensors))
+        x_B, y_BK = tensors
+        self.trainer.gradients(forward, Mixed(x_B, y_BK))
         self.trainer.optimizer.step()
 
 

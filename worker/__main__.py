@@ -9,7 +9,7 @@ import sys
 from ncmix.jobs import journal
 from ncmix.jobs.queue import QUEUES
 from ncmix.jobs.settings import Settings, SettingsError
-from worker import leash
+from worker import leash, mps
 from worker.app import serve
 from worker.fleet import Fleet
 from worker.places import places
@@ -48,10 +48,16 @@ def main() -> int:
         _LOG.error("%s", error)
         return 2
     here = places(settings, os.environ)
-    if len(here) > 1:
-        _LOG.info("%d slots, on %s", len(here), ", ".join(map(str, here)))
-        return Fleet(here, [f"--queues={','.join(arguments.queues)}"] if arguments.queues else []).serve()
-    return serve(settings, here[0], arguments.queues or here[0].queues)
+    if len(here) == 1:
+        return serve(settings, here[0], arguments.queues or here[0].queues)
+    _LOG.info("%d slots, on %s", len(here), ", ".join(map(str, here)))
+    words = [f"--queues={','.join(arguments.queues)}"] if arguments.queues else []
+    try:
+        with mps.serving(here if settings.mps else (), os.environ) as service:
+            return Fleet(here, words, service).serve()
+    except mps.MpsError as error:
+        _LOG.error("%s", error)
+        return 2
 
 
 if __name__ == "__main__":

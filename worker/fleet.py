@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
 from worker.leash import Leash
+from worker.mps import Mps
 from worker.places import Place
 
 _LOG = logging.getLogger(__name__)
@@ -20,8 +21,8 @@ _SHORTEST_REST, _LONGEST_REST = 1.0, 60.0
 class Member:
     """The process of one slot; after a death it rests, longer each time unless it had lived for long."""
 
-    def __init__(self, place: Place, words: Sequence[str], leash: Leash) -> None:
-        self._place, self._words, self._leash = place, words, leash
+    def __init__(self, place: Place, words: Sequence[str], leash: Leash, environment: Mapping[str, str]) -> None:
+        self._place, self._words, self._leash, self._environment = place, words, leash, environment
         self._rest, self._next = _SHORTEST_REST, 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -39,7 +40,7 @@ class Member:
         slot = {"NCMIX_SLOTS": "+".join(self._place.gpus) or "cpu"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker", *self._words, f"--leash={self._leash.watched}"],
-            env={**os.environ, **self._place.environment, **slot},
+            env={**os.environ, **self._place.environment, **self._environment, **slot},
             stdin=subprocess.DEVNULL,
             pass_fds=(self._leash.watched,),
         )
@@ -58,14 +59,16 @@ class Member:
 class Fleet:
     """The slots of this machine."""
 
-    def __init__(self, places: Sequence[Place], words: Sequence[str]) -> None:
+    def __init__(self, places: Sequence[Place], words: Sequence[str], mps: Mps | None = None) -> None:
         """
         Args:
             places: one a slot.
             words: what each process is told besides its place.
+            mps: what lets them share a GPU at the same time.
         """
-        self._leash = Leash()
-        self._members = [Member(place, words, self._leash) for place in places]
+        self._leash, self._mps = Leash(), mps
+        environment = mps.environment if mps else {}
+        self._members = [Member(place, words, self._leash, environment) for place in places]
         self._stopping = False
 
     def serve(self) -> int:
@@ -73,6 +76,8 @@ class Fleet:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         while not self._stopping:
+            if self._mps is not None:
+                self._mps.look()
             for member in self._members:
                 member.look()
             time.sleep(_LOOK_SECONDS)

@@ -41,9 +41,14 @@ def watch(fd: int, on_end: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="leash", daemon=True).start()
 
 
+def die_with_parent() -> None:
+    """From now on this process is killed when its parent is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def die_with_holder(fd: int) -> None:
     """From now on this process, the leader of its group, is killed with its whole group when the holder is gone."""
-    if sys.platform == "linux":
-        # At once, even while some library holds the interpreter's lock; the thread below also takes the group.
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # At once, even while some library holds the interpreter's lock; the thread below also takes the group.
+    die_with_parent()
     watch(fd, lambda: os.killpg(os.getpgrp(), signal.SIGKILL))

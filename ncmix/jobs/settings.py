@@ -62,6 +62,7 @@ class Settings:
         stall_seconds: how long a training may give no sign of life before it is stopped; a spec can say otherwise.
         slots: where experiments run: `auto` (on every GPU, or else one on the CPU), or names of GPUs and `cpu`.
         slots_per_gpu: how many experiments share a GPU, and its memory, if `slots` is `auto`.
+        mps: whether slots that share a GPU use it at the same time, by NVIDIA's Multi-Process Service.
         gpu_memory_fraction: the share of a GPU's memory that a child may use.
         warm: whether an idle slot keeps a child that has loaded PyTorch.
         max_attempts: how many times an experiment may die with its worker or its child.
@@ -95,6 +96,7 @@ class Settings:
     stall_seconds: float = 3600.0
     slots: tuple[str, ...] = ("auto",)
     slots_per_gpu: int = 1
+    mps: bool = False
     gpu_memory_fraction: float = 1.0
     warm: bool = True
     max_attempts: int = 3
@@ -136,6 +138,7 @@ class Settings:
             stall_seconds=_seconds(environment, "NCMIX_STALL_SECONDS", cls.stall_seconds),
             slots=_slots(environment),
             slots_per_gpu=_whole(environment, "NCMIX_SLOTS_PER_GPU", cls.slots_per_gpu),
+            mps=_one_of(environment, "NCMIX_MPS", ("0", "1"), "0") == "1",
             gpu_memory_fraction=_share(environment, "NCMIX_GPU_MEMORY_FRACTION", cls.gpu_memory_fraction),
             warm=_one_of(environment, "NCMIX_WARM", ("0", "1"), "1") == "1",
             max_attempts=_whole(environment, "NCMIX_MAX_ATTEMPTS", cls.max_attempts),

@@ -1,4 +1,4 @@
-"""What only a GPU can tell of a whole run: every part of the vocabulary is recorded, waits for nothing, repeats its bits.
+"""What only a GPU can tell of a whole run: all of the vocabulary is recorded, waits for nothing, repeats its bits.
 
 On a machine without the service's packages: `pytest -m gpu --noconftest` on the files that have tests marked gpu.
 """
