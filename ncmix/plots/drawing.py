@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from ncmix.plots import heat, plane, scales, strokes, theme
+from ncmix.plots import heat, plane, scales, strokes, theme, ticks
 from ncmix.plots.layout import BOARDS, Board, Heading
+from ncmix.plots.legends import Corner, Legend
 from ncmix.plots.naming import apart, shortened, words
 from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, HeatMap, Panel, Picture, Style
@@ -34,7 +34,7 @@ def _board(picture: Picture, name: Theme, colours: theme.Palette, size: Size) ->
     run_colours = theme.run_colours(colours, name, len(picture.groups))
     _head(figure, picture, board, shared, names, run_colours, colours)
     for number, (panel, place) in enumerate(zip(picture.panels, board.places(), strict=True)):
-        axes = figure.add_axes(place)
+        axes = figure.add_axes(place, axes_class=ticks.Bare)
         _axes(axes, panel, picture, board, number, colours)
         _marks(axes, panel, picture, run_colours, colours)
         head, meaning = words(panel, picture, names)
@@ -106,22 +106,15 @@ def _legend_of_groups(
     handles = [Line2D([], [], color=colour, linewidth=2.2) for colour in run_colours]
     longest = int((board.width - board.layout.left - board.layout.right - board.layout.handle) / board.layout.character)
     shown = [shortened(name, longest) for name in names]
-    legend = _legend(figure, handles, shown, board.legend_columns, colours)
-    legend.set_loc("upper left")
-    legend.set_bbox_to_anchor((board.layout.left / board.width, 1 - down / board.height))
+    Legend(figure, handles, shown, board.legend_columns, ("left", board.layout.left, down), colours.ink)
 
 
 def _legend_of_styles(figure: Figure, picture: Picture, board: Board, down: float, colours: theme.Palette) -> None:
     styles = [STYLES[name] for name in picture.key]
     dots = any(strokes.dotted(line) for panel in picture.panels for line in panel.lines)
     handles = [_handle(style, colours, dots=dots) for style in styles]
-    legend = _legend(figure, handles, [style.meaning for style in styles], len(styles), colours)
-    if board.crowded:
-        legend.set_loc("upper left")
-        legend.set_bbox_to_anchor((board.layout.left / board.width, 1 - down / board.height))
-    else:
-        legend.set_loc("upper right")
-        legend.set_bbox_to_anchor((1 - 0.16 / board.width, 1 - 0.16 / board.height))
+    corner: Corner = ("left", board.layout.left, down) if board.crowded else ("right", 0.16, 0.16)
+    Legend(figure, handles, [style.meaning for style in styles], len(styles), corner, colours.ink)
 
 
 def _handle(style: Style, colours: theme.Palette, *, dots: bool) -> Line2D:
@@ -135,21 +128,4 @@ def _handle(style: Style, colours: theme.Palette, *, dots: bool) -> Line2D:
         marker=style.marker if dots else "",
         markersize=3.4,
         markerfacecolor=colours.paper if style.hollow else colour,
-    )
-
-
-def _legend(
-    figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], columns: int, colours: theme.Palette
-) -> Legend:
-    return figure.legend(
-        handles,
-        labels,
-        ncols=columns,
-        fontsize=theme.LABEL,
-        labelcolor=colours.ink,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=2.4,
-        columnspacing=1.6,
     )

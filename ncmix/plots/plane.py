@@ -8,10 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
 from ncmix.plots import layout, naming, theme, ticks
@@ -23,6 +27,9 @@ from ncmix.results import Channels, Probe
 VECTOR_POINTS = 6000
 
 LONGEST_CLASS = 20
+
+_CIRCLE = MarkerStyle("o")
+_DOT = _CIRCLE.get_path().transformed(_CIRCLE.get_transform())
 
 # Inches from the top to what names share, and what that takes.
 _SHARED_DOWN, _SHARED_LINE = 0.40, 0.22
@@ -41,7 +48,7 @@ def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
     if shared:
         theme.subtitle(figure, naming.shortened(shared, int(frame.width / 0.07)), frame.left, _SHARED_DOWN, colours)
     for panel, place in zip(picture.panels, frame.places(), strict=True):
-        axes = figure.add_axes(place)
+        axes = figure.add_axes(place, axes_class=ticks.Bare)
         _panel(axes, panel, frame.side, colours, small=small)
         name, said = naming.words(panel, picture, names)
         # In a grid only the first of a row has a name, which may go on over the others.
@@ -95,15 +102,20 @@ def _shaded(hue_P3: NDArray[np.float64], lam_P: NDArray[np.floating], colours: t
 def _points(axes: Axes, points_P2: NDArray[np.floating], rgb_P3: NDArray[np.float64], side: float) -> None:
     # In the order drawn, a mixed one: neither kind of pair may hide the other.
     order_P = np.random.default_rng(0).permutation(len(points_P2))
-    axes.scatter(
-        *points_P2[order_P].T,
-        s=_size(len(points_P2)) * min(1.0, side / layout.PLANES["plane"].side),
-        c=rgb_P3[order_P],
+    # Not scatter, which would look for the limits of the data, panel by panel: they are set later.
+    made = PathCollection(
+        [_DOT],
+        [_size(len(points_P2)) * min(1.0, side / layout.PLANES["plane"].side)],
+        offsets=points_P2[order_P],
+        offset_transform=axes.transData,
+        facecolors=rgb_P3[order_P],
         linewidths=0,
         alpha=0.85,
         rasterized=len(points_P2) > VECTOR_POINTS,
         zorder=2,
     )
+    made.set_transform(IdentityTransform())
+    axes.add_collection(made, autolim=False)
 
 
 def _size(points: int) -> float:
@@ -112,11 +124,14 @@ def _size(points: int) -> float:
 
 
 def _rows(axes: Axes, rows_32: NDArray[np.float64], side: float, colours: theme.Palette) -> None:
-    halo = [withStroke(linewidth=2.4, foreground=colours.paper)]
-    for tip_2 in rows_32:
-        axes.plot([0, tip_2[0]], [0, tip_2[1]], color=colours.ink, linewidth=1.1, path_effects=halo, zorder=3)
-    area = 52 * min(1.0, side / layout.PLANES["plane"].side)
-    axes.scatter(*rows_32.T, s=area, c=colours.ink, marker="D", edgecolors=colours.paper, linewidths=1.0, zorder=4)
+    lines = [[(0.0, 0.0), tip_2] for tip_2 in rows_32]
+    for colour, width, zorder in ((colours.paper, 2.4, 2.9), (colours.ink, 1.1, 3.0)):  # a halo, then the lines
+        made = LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting", zorder=zorder)
+        axes.add_collection(made, autolim=False)
+    size = (52 * min(1.0, side / layout.PLANES["plane"].side)) ** 0.5
+    tips = Line2D(*rows_32.T, linestyle="", marker="D", markersize=size, color=colours.ink, zorder=4)
+    tips.set(markeredgecolor=colours.paper, markeredgewidth=1.0)
+    axes.add_artist(tips)
 
 
 def _frame_and_names(

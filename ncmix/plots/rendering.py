@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ncmix.plots.letters import Canvas
 from ncmix.plots.options import Image
 
 # Drawing is not thread-safe in matplotlib (one parser of formulas, one dict of settings), and it holds the
@@ -55,7 +55,7 @@ def _png(figure: Figure, dpi: int) -> bytes:
     later by them.
     """
     figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
+    canvas = Canvas(figure)
     canvas.draw()
     rgb = np.asarray(canvas.buffer_rgba())[..., :3]
     high, wide, _ = rgb.shape

@@ -33,8 +33,10 @@ def apply(axes: Axes, panel: Panel, colours: theme.Palette, *, x: bool = True, y
             ticks.none(drawn)
             continue
         _ticks(drawn, axis)
-        if not (axis.ticks or axis.label):
-            ticks.plain(axes, drawn, colours, grid=drawn is axes.yaxis)
+        if axis.ticks or (axis.label and drawn is axes.yaxis):
+            ticks.whole(drawn)
+        else:
+            ticks.plain(axes, drawn, colours, grid=drawn is axes.yaxis, label=axis.label)
     if x and panel.x.ticks and any(len(name) > 3 for _, name in panel.x.ticks):
         axes.tick_params(axis="x", labelrotation=90)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis, YAxis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -23,6 +23,8 @@ from ncmix.plots import theme
 
 # Points: the length and width of a tick. Inches: from an axis to its numbers.
 _LENGTH, _WIDTH, _AWAY = 3.0, 0.6, 6.5 / 72
+# Inches from a horizontal axis to its label: past the numbers, which are all of one height.
+_BELOW_NUMBERS = 16.65 / 72
 # Where matplotlib has grid and ticks: below and above what is drawn.
 _BELOW, _ABOVE = 0.5, 2.01
 
@@ -42,6 +44,39 @@ _LEFT = _Way(0, -1, 0, "right", "center_baseline")
 _DOWN = _Way(3, 0, -1, "center", "top")
 
 
+class Bare(Axes):
+    """Axes that make a tick when it is to be drawn: matplotlib's make some at once, to dress and clip them."""
+
+    def __init__(self, figure: Figure, *place: Any, **fields: Any) -> None:
+        """As matplotlib's."""
+        super().__init__(figure, *place, **fields)
+        for spine in self.spines.values():  # a tick that is made puts them there
+            spine.set_position(("outward", 0.0))
+
+    def _init_axis(self) -> None:
+        self.xaxis, self.yaxis = _BareX(self, clear=False), _BareY(self, clear=False)
+        for axis, sides in ((self.xaxis, ("bottom", "top")), (self.yaxis, ("left", "right"))):
+            for side in sides:
+                self.spines[side].register_axis(axis)
+
+
+class _Late(Axis):
+    """Has no ticks until it is asked for them; they are born as it was told."""
+
+    def reset_ticks(self) -> None:
+        """Forget them."""
+        for name in ("majorTicks", "minorTicks"):  # in the place of what would make one at the first look
+            setattr(self, name, [])
+
+
+class _BareX(_Late, XAxis):
+    pass
+
+
+class _BareY(_Late, YAxis):
+    pass
+
+
 def none(axis: Axis) -> None:
     """Let an axis have neither ticks nor grid."""
     axis.set_visible(False)
@@ -49,10 +84,15 @@ def none(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def plain(axes: Axes, axis: Axis, colours: theme.Palette, *, grid: bool) -> None:
+def whole(axis: Axis) -> None:
+    """Let matplotlib draw the ticks; they are dressed by the settings of now."""
+    axis.get_major_ticks(1)
+
+
+def plain(axes: Axes, axis: Axis, colours: theme.Palette, *, grid: bool, label: str = "") -> None:
     """Draw the ticks that the axis would draw, once its limits, locator and formatter are set.
 
-    With `grid` also lines behind what is drawn, as the axis would.
+    With `grid` also lines behind what is drawn, as the axis would; the label below, of a horizontal axis.
     """
     axis.set_visible(False)
     low, high = sorted(axis.get_view_interval())
@@ -63,6 +103,9 @@ def plain(axes: Axes, axis: Axis, colours: theme.Palette, *, grid: bool) -> None
         _draw(axes, axes.get_yaxis_transform(), [(0.0, at) for at in places], words, colours, _LEFT)
     else:
         _draw(axes, axes.get_xaxis_transform(), [(at, 0.0) for at in places], words, colours, _DOWN)
+    if label:
+        axis.label.set_visible(False)  # of an axis that is not drawn it would not know where it is
+        _label(axes, label, colours)
     if grid:
         _grid(axes, places, colours)
 
@@ -81,6 +124,12 @@ def _draw(
     away = along + ScaledTranslation(way.x * _AWAY, way.y * _AWAY, _figure(axes).dpi_scale_trans)
     said = {"color": colours.muted, "fontsize": theme.SMALL, "transform": away, "ha": way.ha, "va": way.va}
     _Together(axes, [marks, *(Text(*place, word, **said) for place, word in zip(at, words, strict=True))], _ABOVE)
+
+
+def _label(axes: Axes, label: str, colours: theme.Palette) -> None:
+    below = axes.transAxes + ScaledTranslation(0, -_BELOW_NUMBERS, _figure(axes).dpi_scale_trans)
+    said = {"color": colours.muted, "fontsize": theme.LABEL, "ha": "center", "va": "top", "transform": below}
+    _Together(axes, [Text(0.5, 0, label, **said)], _ABOVE)
 
 
 def _grid(axes: Axes, places: Sequence[float], colours: theme.Palette) -> None:

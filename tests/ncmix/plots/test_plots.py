@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from ncmix import plots
 from ncmix.plots import IMAGES, PLOTS, THEMES, Options, PlotError, Size, draw, naming, render
+from ncmix.plots.letters import Canvas
 from ncmix.results import MetricRow, Run
 from tests.ncmix.plots import synthetic
 
@@ -119,10 +119,10 @@ def test_two_runs_share_every_panel_in_two_colours():
     assert legend(figure) == ["ERM", "mixup", "train", "test"]
 
 
-def test_a_png_is_what_agg_drew():
+def test_a_png_is_what_the_canvas_drew():
     figure = draw(plots.nc(synthetic.run(epochs=5)))
     figure.set_dpi(90)
-    canvas = FigureCanvasAgg(figure)
+    canvas = Canvas(figure)
     with rc_context({"text.hinting": "no_hinting"}):
         canvas.draw()
     image = Image.open(BytesIO(shown("nc", size=Size(dpi=90))))
@@ -199,7 +199,7 @@ def test_mixtures_are_ink_at_one_half_and_one_hue_a_kind_of_pair_at_the_ends(the
 def test_classifier_rows_are_enlarged_by_a_round_number_that_the_title_says():
     run = synthetic.run()
     axes = last_layer(run).axes[0]
-    rows = np.asarray(axes.collections[1].get_offsets())
+    rows = axes.lines[0].get_xydata()
     factor = rows[0, 0] / run.probes[40].classifier[0, 0]
     assert factor == pytest.approx(round(factor))
     assert any(f"classifiers ×{factor:g}" in text for text in texts(axes))
@@ -334,7 +334,7 @@ def test_no_text_is_cut_off_or_lies_on_another(name, count):
 
 def text_boxes(figure: Figure) -> tuple[list[str], np.ndarray]:
     """What can be read in a figure, and where: left, bottom, right and top of each in pixels."""
-    canvas = FigureCanvasAgg(figure)
+    canvas = Canvas(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
     shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
