@@ -188,7 +188,7 @@ def figure(picture: Picture, theme: Theme = "light", size: Size = Size()) -> dic
 def warm() -> None:
     """Load what drawing needs, and draw once: for a service whose first picture shall be as quick as the next."""
     rows = tuple(MetricRow(epoch, "train", "nc1", 1.0 / epoch) for epoch in (1, 100))
-    render(nc(Run("warm", {}, rows)), size=Size(dpi=40))
+    render(nc(Run("warm", {}, rows)))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """Heat maps, and the strip that explains their colours."""
 
+from functools import cache
+
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from ncmix.plots import theme
@@ -20,15 +23,17 @@ def draw(axes: Axes, heat: HeatMap, colours: theme.Palette, *, small: bool) -> N
     axes.set_ylim(rows - 0.5, -0.5)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    axes.imshow(
-        heat.values,
+    # Not imshow, which would look for the limits of the data: they are set already.
+    image = AxesImage(
+        axes,
         cmap=colourmap(heat, colours),
-        vmin=heat.low,
-        vmax=heat.high,
+        norm=Normalize(heat.low, heat.high),
         extent=(-0.5, columns - 0.5, rows - 0.5, -0.5),
-        aspect="auto",
         interpolation="nearest" if columns <= 200 else "auto",
     )
+    image.set_data(heat.values)
+    image.set_clip_path(axes.patch)
+    axes.add_image(image)
     if columns <= NUMBERED and not small:
         _numbers(axes, heat, colours)
 
@@ -51,8 +56,13 @@ def _number(value: float, heat: HeatMap) -> str:
 
 def colourmap(heat: HeatMap, colours: theme.Palette) -> Colormap:
     """From the paper to blue, or from orange over the paper to blue: colour-blind readers tell these apart."""
+    return _colourmap(heat.diverging, colours)
+
+
+@cache
+def _colourmap(diverging: bool, colours: theme.Palette) -> Colormap:
     blue, orange = colours.lines[:2] if colours.paper == "#ffffff" else (colours.lines[0], colours.lines[5])
-    steps = [orange, colours.paper, blue] if heat.diverging else [colours.paper, blue]
+    steps = [orange, colours.paper, blue] if diverging else [colours.paper, blue]
     made = LinearSegmentedColormap.from_list("ncmix", [to_rgb(step) for step in steps])
     return made.with_extremes(bad=colours.grid)
 

@@ -13,7 +13,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
@@ -80,11 +79,24 @@ def _panel(axes: Axes, panel: Panel, side: float, colours: theme.Palette, *, sma
 
 def _theory(axes: Axes, channels: Channels, side: float, colours: theme.Palette) -> None:
     """The channels of the theory as lines, and as rings where all mixtures within a class should lie."""
-    halo = [withStroke(linewidth=2.8, foreground=colours.paper)]
-    for path_L2 in channels.different:
-        axes.plot(*path_L2.T, color=colours.theory, linewidth=1.3, path_effects=halo, zorder=3.5)
-    area = 70 * min(1.0, side / layout.PLANES["plane"].side)
-    axes.scatter(*channels.same.T, s=area, facecolors="none", edgecolors=colours.theory, linewidths=1.4, zorder=3.6)
+    _lines(axes, list(channels.different), (colours.theory, 1.3), (colours.paper, 2.8), 3.5)
+    how = {"markerfacecolor": "none", "markeredgecolor": colours.theory, "markeredgewidth": 1.4}
+    _signs(axes, channels.same, "o", 70, side, **how, zorder=3.6)
+
+
+def _lines(
+    axes: Axes, paths: Sequence[NDArray[np.floating]], ink: tuple[str, float], halo: tuple[str, float], zorder: float
+) -> None:
+    """Lines of a colour and width, each on a broader one, which parts them from the points."""
+    for (colour, width), above in ((halo, zorder - 0.1), (ink, zorder)):
+        made = LineCollection(paths, colors=colour, linewidths=width, capstyle="projecting", zorder=above)
+        axes.add_collection(made, autolim=False)
+
+
+def _signs(axes: Axes, at_X2: NDArray[np.floating], marker: str, area: float, side: float, **how: str | float) -> None:
+    """Markers of that area (points²) in a panel of the usual size."""
+    size = (area * min(1.0, side / layout.PLANES["plane"].side)) ** 0.5
+    axes.add_artist(Line2D(*at_X2.T, linestyle="", marker=marker, markersize=size, **how))
 
 
 def hues(probe: Probe, colours: theme.Palette) -> NDArray[np.float64]:
@@ -124,14 +136,10 @@ def _size(points: int) -> float:
 
 
 def _rows(axes: Axes, rows_32: NDArray[np.float64], side: float, colours: theme.Palette) -> None:
-    lines = [[(0.0, 0.0), tip_2] for tip_2 in rows_32]
-    for colour, width, zorder in ((colours.paper, 2.4, 2.9), (colours.ink, 1.1, 3.0)):  # a halo, then the lines
-        made = LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting", zorder=zorder)
-        axes.add_collection(made, autolim=False)
-    size = (52 * min(1.0, side / layout.PLANES["plane"].side)) ** 0.5
-    tips = Line2D(*rows_32.T, linestyle="", marker="D", markersize=size, color=colours.ink, zorder=4)
-    tips.set(markeredgecolor=colours.paper, markeredgewidth=1.0)
-    axes.add_artist(tips)
+    _lines(axes, [np.stack([0 * tip_2, tip_2]) for tip_2 in rows_32], (colours.ink, 1.1), (colours.paper, 2.4), 3.0)
+    _signs(
+        axes, rows_32, "D", 52, side, color=colours.ink, markeredgecolor=colours.paper, markeredgewidth=1.0, zorder=4
+    )
 
 
 def _frame_and_names(

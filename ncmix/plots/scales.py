@@ -31,26 +31,35 @@ def apply(axes: Axes, panel: Panel, colours: theme.Palette, *, x: bool = True, y
     for drawn, axis, ticked in ((axes.xaxis, panel.x, x), (axes.yaxis, panel.y, y)):
         if not ticked:
             ticks.none(drawn)
-            continue
-        _ticks(drawn, axis)
-        if axis.ticks or (axis.label and drawn is axes.yaxis):
-            ticks.whole(drawn)
+        elif axis.ticks:
+            _names(axes, drawn, axis, colours)
         else:
-            ticks.plain(axes, drawn, colours, grid=drawn is axes.yaxis, label=axis.label)
-    if x and panel.x.ticks and any(len(name) > 3 for _, name in panel.x.ticks):
+            _numbers(axes, drawn, axis, colours)
+
+
+def _names(axes: Axes, drawn: Drawn, axis: Axis, colours: theme.Palette) -> None:
+    names = [(at, shortened(name, LONGEST_TICK)) for at, name in axis.ticks]
+    upright = drawn is axes.xaxis and any(len(name) > 3 for _, name in axis.ticks)
+    if not axis.label:
+        ticks.named(axes, drawn, names, colours, upright=upright)
+        return
+    ticks.whole(drawn)
+    drawn.set_ticks([at for at, _ in names], labels=[name for _, name in names])
+    if upright:
         axes.tick_params(axis="x", labelrotation=90)
 
 
-def _ticks(drawn: Drawn, axis: Axis) -> None:
-    if axis.ticks:
-        names = [shortened(name, LONGEST_TICK) for _, name in axis.ticks]
-        drawn.set_ticks([at for at, _ in axis.ticks], labels=names)
-    elif axis.log:
+def _numbers(axes: Axes, drawn: Drawn, axis: Axis, colours: theme.Palette) -> None:
+    if axis.log:
         _logarithmic(drawn, axis)
     else:
         steps = theme.STEPS if axis.whole or axis.share else (1, 2, 2.5, 5, 10)
         drawn.set_major_locator(MaxNLocator(axis.count, integer=axis.whole, steps=steps))
         drawn.set_major_formatter(SHARE if axis.share else PLAIN)
+    if axis.label and drawn is axes.yaxis:
+        ticks.whole(drawn)
+    else:
+        ticks.plain(axes, drawn, colours, grid=drawn is axes.yaxis, label=axis.label)
 
 
 def _logarithmic(drawn: Drawn, axis: Axis) -> None:

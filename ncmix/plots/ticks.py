@@ -1,10 +1,10 @@
-"""Plain ticks: numbers beside an axis as a few artists, where matplotlib makes five objects for each of them.
+"""Plain ticks: words beside an axis as a few artists, where matplotlib makes five objects for each of them.
 
-For axes whose ticks are numbers and that have no label; matplotlib draws the others.
+Where a label stands beyond words of any width, matplotlib draws: it has to measure them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -31,13 +31,14 @@ _BELOW, _ABOVE = 0.5, 2.01
 
 @dataclass(frozen=True)
 class _Way:
-    """Which way ticks point: matplotlib's number of the marker, the direction, how numbers stand there."""
+    """Which way ticks point: matplotlib's number of the marker, the direction, how words stand there."""
 
     marker: int
     x: int
     y: int
     ha: str
     va: str
+    rotation: float = 0.0
 
 
 _LEFT = _Way(0, -1, 0, "right", "center_baseline")
@@ -94,20 +95,27 @@ def plain(axes: Axes, axis: Axis, colours: theme.Palette, *, grid: bool, label: 
 
     With `grid` also lines behind what is drawn, as the axis would; the label below, of a horizontal axis.
     """
-    axis.set_visible(False)
     low, high = sorted(axis.get_view_interval())
     slack = 1e-9 * (high - low)
     places = [float(at) for at in axis.get_major_locator()() if low - slack <= at <= high + slack]
-    words = axis.get_major_formatter().format_ticks(places)
-    if axis is axes.yaxis:
-        _draw(axes, axes.get_yaxis_transform(), [(0.0, at) for at in places], words, colours, _LEFT)
-    else:
-        _draw(axes, axes.get_xaxis_transform(), [(at, 0.0) for at in places], words, colours, _DOWN)
+    named(axes, axis, list(zip(places, axis.get_major_formatter().format_ticks(places), strict=True)), colours)
     if label:
         axis.label.set_visible(False)  # of an axis that is not drawn it would not know where it is
         _label(axes, label, colours)
     if grid:
         _grid(axes, places, colours)
+
+
+def named(
+    axes: Axes, axis: Axis, names: Sequence[tuple[float, str]], colours: theme.Palette, *, upright: bool = False
+) -> None:
+    """Draw ticks with these names at these places, written upwards if so wished."""
+    axis.set_visible(False)
+    if axis is axes.yaxis:
+        at, along, way = [(0.0, place) for place, _ in names], axes.get_yaxis_transform(), _LEFT
+    else:
+        at, along, way = [(place, 0.0) for place, _ in names], axes.get_xaxis_transform(), _DOWN
+    _draw(axes, along, at, [name for _, name in names], colours, replace(way, rotation=90.0 * upright))
 
 
 def _draw(
@@ -122,7 +130,8 @@ def _draw(
     x, y = zip(*at, strict=True) if at else ((), ())
     marks = Line2D(x, y, color=colours.muted, markersize=_LENGTH, transform=along, **how)
     away = along + ScaledTranslation(way.x * _AWAY, way.y * _AWAY, _figure(axes).dpi_scale_trans)
-    said = {"color": colours.muted, "fontsize": theme.SMALL, "transform": away, "ha": way.ha, "va": way.va}
+    said = {"color": colours.muted, "fontsize": theme.SMALL, "transform": away}
+    said |= {"ha": way.ha, "va": way.va, "rotation": way.rotation}
     _Together(axes, [marks, *(Text(*place, word, **said) for place, word in zip(at, words, strict=True))], _ABOVE)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from PIL import Image
@@ -199,7 +200,7 @@ def test_mixtures_are_ink_at_one_half_and_one_hue_a_kind_of_pair_at_the_ends(the
 def test_classifier_rows_are_enlarged_by_a_round_number_that_the_title_says():
     run = synthetic.run()
     axes = last_layer(run).axes[0]
-    rows = axes.lines[0].get_xydata()
+    (rows,) = (line.get_xydata() for line in axes.lines if line.get_marker() == "D")
     factor = rows[0, 0] / run.probes[40].classifier[0, 0]
     assert factor == pytest.approx(round(factor))
     assert any(f"classifiers ×{factor:g}" in text for text in texts(axes))
@@ -220,10 +221,10 @@ def test_last_layer_lays_the_theory_over_the_mixtures():
     theory = run.probes[40].theory
     figure = last_layer(run)
     axes = figure.axes[0]
-    drawn = [line.get_xydata() for line in axes.lines if len(line.get_xydata()) == theory.different.shape[1]]
-    np.testing.assert_array_equal(drawn, theory.different)
-    rings = [dots.get_offsets() for dots in axes.collections if len(dots.get_offsets()) == 3]
-    assert any(np.array_equal(ring, theory.same) for ring in rings)
+    paths = [lines.get_segments() for lines in axes.collections if isinstance(lines, LineCollection)]
+    assert sum(len(drawn) == 3 and np.array_equal(drawn, theory.different) for drawn in paths) == 2  # and their halo
+    (rings,) = (line.get_xydata() for line in axes.lines if line.get_marker() == "o")
+    np.testing.assert_array_equal(rings, theory.same)
     assert any("theory m = 0.7, λₕ = 0.01, off by 12%" in text for text in texts(axes))
     assert "theory, best fit" in texts(figure.axes[-1])
 
