@@ -59,8 +59,8 @@ class Client:
 
     def submit_preset(self, name: str, scale: str = "full", rerun: bool = False) -> list[Experiment]:
         """Queue every experiment of a preset, at the scale `full` or `small`."""
-        items = self._transport.post(f"/presets/{name}", scale=scale, rerun=rerun)["items"]
-        return [self._experiment(answer) for answer in items]
+        made = self._transport.post(f"/presets/{name}", scale=scale, rerun=rerun)
+        return [self._experiment(answer) for answer in self._transport.items(made)]
 
     def experiment(self, word: str) -> Experiment:
         """The experiment of this id as it is now; the beginning or the end of the id will do if no other has it.
@@ -71,8 +71,8 @@ class Client:
         if len(word) >= _ID_LENGTH:
             return self._experiment(self._transport.ask(f"/experiments/{word}"))
         known = {"id": word, "limit": _SHOWN + 1}
-        page = self._transport.ask("/experiments", known)["items"] if _HEXADECIMAL.fullmatch(word) else []
-        return self._experiment(_only("experiment", word, page))
+        page = self._transport.ask("/experiments", known) if _HEXADECIMAL.fullmatch(word) else {"items": []}
+        return self._experiment(_only("experiment", word, self._transport.items(page)))
 
     def experiments(self, **filters: str) -> Iterator[Experiment]:
         """All experiments that match, newest first: `state`, `dataset`, `model`, `loss`, `mix`, `tag`, `sweep`."""
@@ -128,7 +128,7 @@ class Client:
 
     def presets(self, scale: str = "full") -> list[Json]:
         """Published recipes and demonstrations, with every experiment they make at a scale."""
-        return self._transport.ask("/presets", {"scale": scale})["items"]
+        return self._transport.items(self._transport.ask("/presets", {"scale": scale}))
 
     def vocabulary(self) -> Json:
         """Everything that a spec can say there, what every metric means, and which presets and plots there are."""

@@ -73,11 +73,16 @@ class Experiment:
 
     @classmethod
     def of(cls, answer: Json, transport: Transport) -> Self:
-        """What the service has answered; what a newer service says besides is in `answer` alone."""
-        known = {f.name: answer[f.name] for f in fields(cls) if f.name in answer}
-        moments = {name: answer[name] and datetime.fromisoformat(answer[name]) for name in _MOMENTS}
-        reason = answer["reason"] and Reason(**answer["reason"])
-        return cls(**{**known, **moments, "reason": reason}, answer=answer, _transport=transport)
+        """What the service has answered; what a newer service says besides is in `answer` alone.
+
+        Raises:
+            ForeignError: it is no experiment.
+        """
+        with transport.reading():
+            known = {f.name: answer[f.name] for f in fields(cls) if f.name in answer}
+            moments = {name: answer[name] and datetime.fromisoformat(answer[name]) for name in _MOMENTS}
+            reason = answer["reason"] and Reason(**answer["reason"])
+            return cls(**{**known, **moments, "reason": reason}, answer=answer, _transport=transport)
 
     @property
     def ended(self) -> bool:
@@ -137,11 +142,11 @@ class Experiment:
 
     def metric_rows(self, **filters: str | list[str]) -> list[Json]:
         """The same as rows of plain values; None is undefined, and `note` says why."""
-        return self._transport.ask(f"{self._here}/metrics", filters)["items"]
+        return self._transport.items(self._transport.ask(f"{self._here}/metrics", filters))
 
     def feature_sets(self) -> list[Json]:
         """Which arrays were kept of it: sets by epoch and name, with shapes, digests and addresses."""
-        return self._transport.ask(f"{self._here}/features")["items"]
+        return self._transport.items(self._transport.ask(f"{self._here}/features"))
 
     def features(
         self, name: str = "train", epoch: int | None = None, label: int | None = None, rows: str | None = None

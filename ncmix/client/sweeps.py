@@ -52,10 +52,15 @@ class Sweep:
 
     @classmethod
     def of(cls, answer: Json, transport: Transport) -> Self:
-        """What the service has answered."""
-        known = {f.name: answer[f.name] for f in fields(cls) if f.name in answer}
-        moments = {n: answer[n] and datetime.fromisoformat(answer[n]) for n in ("created_at", "cancelled_at")}
-        return cls(**{**known, **moments}, answer=answer, _transport=transport)
+        """What the service has answered.
+
+        Raises:
+            ForeignError: it is no sweep.
+        """
+        with transport.reading():
+            known = {f.name: answer[f.name] for f in fields(cls) if f.name in answer}
+            moments = {n: answer[n] and datetime.fromisoformat(answer[n]) for n in ("created_at", "cancelled_at")}
+            return cls(**{**known, **moments}, answer=answer, _transport=transport)
 
     @property
     def ended(self) -> bool:

@@ -65,9 +65,35 @@ class Transport:
         cursor = None
         while True:
             page = self.ask(path, {**query, "cursor": cursor})
-            yield from page["items"]
-            if not (cursor := page["next_cursor"]):
+            with self.reading():
+                items, cursor = page["items"], page["next_cursor"]
+            yield from items
+            if not cursor:
                 return
+
+    def items(self, answer: Json) -> list[Json]:
+        """Those of a list.
+
+        Raises:
+            ForeignError: it is none.
+        """
+        with self.reading():
+            return answer["items"]
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within, an answer is read as one of such a service.
+
+        Raises:
+            ForeignError: it is none, or that of a version without what is read.
+        """
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            missing = f"has no {error.args[0]!r}" if isinstance(error, KeyError) else f"reads otherwise: {error}"
+            raise ForeignError(
+                f"No ncmix answers at {self.url}, or one of another version: an answer {missing}."
+            ) from error
 
     def download(self, path: str, file: Path) -> None:
         """Write what is at a path into a file.

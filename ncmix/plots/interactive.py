@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,9 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
     run_colours = theme.run_colours(colours, name, len(picture.groups))
     data: list[Json] = []
     square = picture.of_maps or picture.of_planes
-    # Where names head panels, what they share is said once.
-    shared, names = naming.apart(picture.groups) if square else ("", picture.groups)
+    # What names share is said once.
+    shared, names = naming.apart(picture.groups) if len(picture.groups) > 1 else ("", picture.groups)
+    picture = replace(picture, groups=tuple(names))
     frame = _frame(picture, shared, size, colours)
     for number, (panel, place) in enumerate(zip(picture.panels, _places(picture, frame["height"]), strict=True), 1):
         suffix = "" if number == 1 else str(number)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,28 @@ def test_what_answers_but_is_no_such_service_is_said(script: Scripted, slept: li
         with pytest.raises(UnreachableError, match=rf"vocabulary {why}\."):
             client.vocabulary()
     assert slept == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"hello": "world"}, "has no 'created_at'"),
+        ({**RUNNING, "created_at": 7}, "reads otherwise: "),
+        ({name: value for name, value in RUNNING.items() if name != "epochs"}, "reads otherwise: .*'epochs'"),
+    ],
+)
+def test_an_object_of_some_other_service_is_said_to_be_one(script: Scripted, answer: dict[str, Any], why: str):
+    script.answers += [Answer(200, answer)]
+    with (
+        Client(script.url) as client,
+        pytest.raises(UnreachableError, match=f"of another version: an answer {why}"),
+    ):
+        client.experiment("0" * 20)
+    script.answers += [Answer(200, {"results": []})] * 3
+    with Client(script.url) as client:
+        for ask in (lambda: client.experiment("0"), lambda: list(client.experiments()), client.presets):
+            with pytest.raises(UnreachableError, match="has no 'items'"):
+                ask()
 
 
 def test_a_login_page_is_no_picture_no_file_no_log_and_no_deletion(script: Scripted, tmp_path: Path):

@@ -92,6 +92,16 @@ def test_an_interactive_line_has_its_band_and_one_entry_in_the_legend():
     assert sorted(named) == ["none (3 runs) · test", "none (3 runs) · train"]
 
 
+def test_what_the_names_of_interactive_lines_share_is_said_once():
+    spec = {"dataset": "digits", "model": "mlp"}
+    runs = [replace(synthetic.run(epochs=3), title=f"digits mlp seed {i}", spec={**spec, "seed": i}) for i in range(5)]
+    made = figure(plots.curves(runs))
+    assert {trace["name"].split(" · ")[0] for trace in made["data"]} == {f"seed {i}" for i in range(5)}
+    assert "digits mlp" in made["layout"]["title"]["text"]
+    alone = figure(plots.curves(runs[0]))
+    assert {trace["name"].split(" · ")[0] for trace in alone["data"]} == {"digits mlp seed 0"}
+
+
 def test_interactive_mixtures_lie_below_the_names_of_their_classes_and_clear_of_them():
     made = figure(plots.last_layer(synthetic.run(mixup=True)))["data"]
     kinds = [trace["name"] if "name" in trace else trace["mode"] for trace in made]
