@@ -19,8 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # NCMIX_TEST_REQUIRE=redis,postgres turns a missing server into a failure.
 _REQUIRED = {word.strip() for word in os.environ.get("NCMIX_TEST_REQUIRE", "").split(",") if word.strip()}
-# Where tests start whole services.
-_SLOW = ("tests/faults", "tests/worker", "tests/test_flow", "tests/client", "tests/browser", "tests/contract")
+# Where tests start whole services and wait for them, the longest first.
+_WAITING = ("tests/client", "tests/browser", "tests/test_flow", "tests/faults", "tests/worker", "tests/contract")
+# The last of them starts when so much of the others is over.
+_ALL_STARTED = 0.6
 _LEFT_OUT = "left out: every test with"
 
 
@@ -31,13 +33,18 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first: then no process is left alone with it at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_SLOW))
+    """Files that wait among files that compute, lest cores idle; and early, so that none is alone at the end."""
+    files = dict.fromkeys(item.nodeid.partition("::")[0] for item in items)
+    waiting = [file for place in _WAITING for file in files if file.startswith(place)]
+    computing = [file for file in files if file not in waiting]
+    when = {file: _ALL_STARTED * place / len(waiting) for place, file in enumerate(waiting)}
+    when |= {file: place / len(computing) for place, file in enumerate(computing)}
+    items.sort(key=lambda item: when[item.nodeid.partition("::")[0]])
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two processes more than there are cores: tests of whole paths mostly wait."""
-    return (os.cpu_count() or 1) + 2
+    """Three processes more than there are cores: tests of whole paths mostly wait."""
+    return (os.cpu_count() or 1) + 3
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
