@@ -76,7 +76,8 @@ def record(function: Callable[[], None], generator: torch.Generator) -> Callable
 class Recorded:
     """Replays one recording for all batches of the usual shape; the last of an epoch may run kernel by kernel.
 
-    For each place of blending there is a recording of its own: a recording has no branches.
+    For each place of blending there is a recording of its own: a recording has no branches. Each keeps the memory that
+    it needs; where there is too little for all of them, none is kept.
     """
 
     def __init__(self, network: nn.Module, forward: Forward, generator: torch.Generator, recorder: Recorder) -> None:
@@ -98,15 +99,16 @@ class Recorded:
             step(self._network, tensors, place)
             return
         state = self._generator.get_state() if place not in self._replays else None
+        warming = self._batches < _WARM_UP
         try:
-            if self._batches < _WARM_UP:
+            if warming:
                 self._warm_up(step, tensors, place)
                 return
             if place not in self._replays:
                 self._record(step, place)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # compilers and drivers raise anything, and training can do without them
+            if warming and isinstance(error, torch.OutOfMemoryError):
+                raise  # what is too large for a step is too large for a plain one
             self._give_up(error, state)
             step(self._network, tensors, place)
             return

@@ -143,15 +143,33 @@ def test_a_recording_that_fails_leaves_the_plain_training_and_says_so(caplog, co
     )
 
 
-def test_too_little_memory_is_not_taken_for_a_failure():
-    def full():
-        def recorder(function):
+def test_too_little_memory_for_recordings_is_enough_for_the_plain_training(caplog):
+    """With manifold mixup every place has its own, and the last may not fit."""
+
+    def small():
+        recorder = Recorder()
+
+        def recorded(function):
+            if recorder.recordings:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return recorder(function)
+
+        return recorded
+
+    with caplog.at_level(logging.WARNING):
+        assert trained(trainer(small, mix="manifold_mixup")) == trained(trainer(mix="manifold_mixup"))
+    assert "CUDA out of memory" in caplog.text
+
+
+def test_too_little_memory_for_a_step_ends_the_run():
+    def full(network):
+        def forward(*_):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-        return recorder
+        return forward
 
     with pytest.raises(torch.OutOfMemoryError):
-        trained(trainer(full))
+        trained(trainer(Recorder, full))
 
 
 def test_a_compiled_network_trains_alike():
