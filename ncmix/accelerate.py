@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ncmix.spec import Spec
+from ncmix.stepping import Moving
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,24 +54,28 @@ def mode(spec: Spec, device: torch.device, steps: int) -> Mode:
     return "compiled" if pays and not spec.deterministic else "graph"
 
 
-def build(network: nn.Module, mode: Mode, generator: torch.Generator) -> Accelerated:
-    """What makes the steps of the network as fast as the mode allows.
-
-    The generator is the one that a step draws from: a replay draws what the step would have drawn.
-    """
+def build(network: nn.Module, mode: Mode, moving: Moving) -> Accelerated:
+    """What makes the steps of the network, which change what is `moving`, as fast as the mode allows."""
     if mode == "plain":
         return lambda step, tensors, place: step(network, tensors, place)
     forward = torch.compile(network, dynamic=False) if mode == "compiled" else network
-    return Recorded(network, forward, generator, partial(record, generator=generator))
+    return Recorded(network, forward, moving, partial(record, generator=moving.generator))
 
 
 def record(function: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
-    """A CUDA graph of the kernels that `function` launches. Threads that send data meanwhile do not disturb it."""
+    """A CUDA graph of the kernels that `function` launches. Threads that send data meanwhile do not disturb it.
+
+    A replay draws from the generator what the function would have drawn.
+    """
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         function()
     return graph.replay
+
+
+class ReplayError(RuntimeError):
+    """A recording does not do what was recorded."""
 
 
 class Recorded:
@@ -80,10 +85,9 @@ class Recorded:
     it needs; where there is too little for all of them, none is kept.
     """
 
-    def __init__(self, network: nn.Module, forward: Forward, generator: torch.Generator, recorder: Recorder) -> None:
+    def __init__(self, network: nn.Module, forward: Forward, moving: Moving, recorder: Recorder) -> None:
         """For steps of `network`, which are recorded of `forward`, the network itself or compiled."""
-        self._network, self._forward = network, forward
-        self._generator, self._recorder = generator, recorder
+        self._network, self._forward, self._moving, self._recorder = network, forward, moving, recorder
         self._broken = False
         self._begin(())
 
@@ -97,22 +101,27 @@ class Recorded:
         """Make a step on these."""
         if self._broken or not self._usual(tensors):
             step(self._network, tensors, place)
-            return
-        state = self._generator.get_state() if place not in self._replays else None
-        warming = self._batches < _WARM_UP
+        elif place in self._replays:
+            self._replay(tensors, place)
+        else:
+            self._prepare(step, tensors, place)
+
+    def _prepare(self, step: Step, tensors: Tensors, place: int) -> None:
+        """A step like any other: the first ones warm up, the next of each place is recorded."""
+        state, warming = self._moving.generator.get_state(), self._batches < _WARM_UP
         try:
             if warming:
                 self._warm_up(step, tensors, place)
-                return
-            if place not in self._replays:
+            else:
                 self._record(step, place)
+                self._compare(step, tensors, place)
         except Exception as error:  # compilers and drivers raise anything, and training can do without them
             if warming and isinstance(error, torch.OutOfMemoryError):
                 raise  # what is too large for a step is too large for a plain one
-            self._give_up(error, state)
-            step(self._network, tensors, place)
-            return
-        self._replay(tensors, place)
+            self._give_up(error)
+            if not isinstance(error, ReplayError):
+                _rewind(self._moving.generator, state)
+                step(self._network, tensors, place)
 
     def _usual(self, tensors: Tensors) -> bool:
         """The largest batches are the usual ones; a run may be resumed at a small one."""
@@ -139,17 +148,31 @@ class Recorded:
             parameter.grad = None  # recorded gradients live in the recording's own memory
         self._replays[place] = self._recorder(partial(step, self._forward, self._inputs, place))
 
+    def _compare(self, step: Step, tensors: Tensors, place: int) -> None:
+        """Make the step both ways.
+
+        Raises:
+            ReplayError: they come to different ends; the step that was not recorded has been made.
+        """
+        before = self._moving.take()
+        try:
+            self._replay(tensors, place)
+            replayed = self._moving.take()
+        finally:
+            self._moving.put(before)
+        step(self._forward, tensors, place)
+        if not self._moving.alike(before, replayed):
+            raise ReplayError(f"a replayed step is off by {self._moving.difference(before, replayed):.0%}")
+
     def _replay(self, tensors: Tensors, place: int) -> None:
         for read, given in zip(self._inputs, tensors, strict=True):
             read.copy_(given)
         self._replays[place]()
 
-    def _give_up(self, error: Exception, state: Tensor | None) -> None:
-        """Go on kernel by kernel, from where the generator was before this step."""
+    def _give_up(self, error: Exception) -> None:
+        """Go on kernel by kernel."""
         self._broken = True
         self._begin(())
-        if state is not None:
-            _rewind(self._generator, state)
         reason: Any = str(error).strip().splitlines()
         _LOG.warning("Training goes on without compiling: %s: %s", type(error).__name__, reason[0] if reason else "")
 

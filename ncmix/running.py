@@ -17,25 +17,25 @@ from ncmix.results import Metric
 class Running:
     """Sums over an epoch: of losses, of hits, of samples.
 
-    `_own` (3,) are those of this rank's shares, `_of_all` those of all ranks up to the last `share`.
+    `own` (3,) are those of this rank's shares, `_of_all` those of all ranks up to the last `share`.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._own, self._of_all = torch.zeros(2, 3, dtype=torch.float64, device=device)
+        self.own, self._of_all = torch.zeros(2, 3, dtype=torch.float64, device=device)
 
     def clear(self) -> None:
         """Begin an epoch."""
-        self._own.zero_()
-        self._of_all = torch.zeros_like(self._own)
+        self.own.zero_()
+        self._of_all = torch.zeros_like(self.own)
 
     def add(self, loss_B: Tensor, z_BK: Tensor, y_BK: Tensor) -> None:
         """Add a batch's, always to the same memory: so a recorded step can."""
         correct = (z_BK.argmax(1) == y_BK.argmax(1)).sum()
-        self._own += torch.stack([loss_B.sum(dtype=torch.float64), correct, torch.full_like(correct, len(loss_B))])
+        self.own += torch.stack([loss_B.sum(dtype=torch.float64), correct, torch.full_like(correct, len(loss_B))])
 
     def share(self, ranks: Ranks) -> None:
         """Add up what the ranks have."""
-        self._of_all = ranks.add(self._own)
+        self._of_all = ranks.add(self.own)
 
     def metrics(self, epoch: int, rate: float) -> tuple[Metric, ...]:
         """The mean loss and accuracy (under mixup: of the dominant label) of `epoch`, and its last learning rate.
@@ -60,5 +60,5 @@ class Running:
 
     def load_state(self, state: Mapping[str, Any], ranks: Ranks) -> None:
         """Go on from these: one rank has them all."""
-        self._of_all = torch.cat([state["loss_correct"], torch.tensor([float(state["samples"])])]).to(self._own)
-        self._own.copy_(self._of_all * ranks.leads)
+        self._of_all = torch.cat([state["loss_correct"], torch.tensor([float(state["samples"])])]).to(self.own)
+        self.own.copy_(self._of_all * ranks.leads)

@@ -26,6 +26,7 @@ from ncmix.ranks import Ranks, device_of, leading
 from ncmix.results import Metric, Snapshot, Tick
 from ncmix.running import Running
 from ncmix.spec import Spec
+from ncmix.stepping import Moving
 
 # How long the loop runs before it gives a sign of life, and the consumer a chance to stop.
 TICK_SECONDS = 0.25
@@ -143,7 +144,8 @@ class Trainer:
         self.optimizer = optim.build(spec.optimizer, self.network.parameters())
         self.sums = Running(device)
         mode = accelerate.mode(spec, device, spec.epochs * self.steps)
-        self.accelerated = accelerate.build(ranks.together(self.network, device), mode, self.draws.device)
+        moving = Moving(self.network, self.optimizer, self.sums.own, self.draws.device)
+        self.accelerated = accelerate.build(ranks.together(self.network, device), mode, moving)
         self.measurer = Measurer(spec, self.data, self.network, self.loss, ranks)
         self.rate, self.pace = spec.optimizer.lr, Pace()
         # `done` epochs are over and yielded; `epoch`, if it is the next one, is under way and `step` batches old.

@@ -18,6 +18,7 @@ from ncmix.accelerate import Recorded
 from ncmix.datahome import DataHome
 from ncmix.results import Metric
 from ncmix.spec import parse
+from ncmix.stepping import Moving
 from ncmix.train import Trainer, run
 
 HOME = DataHome(Path("unused"))
@@ -47,13 +48,17 @@ class Recorder:
         return replay
 
 
+def moving_of(made) -> Moving:
+    return Moving(made.network, made.optimizer, made.sums.own, made.draws.device)
+
+
 def trainer(recorder=None, compiled=None, **fields):
     """A trainer whose steps a new `recorder` records, of its network, which may be compiled."""
     made = Trainer(parse({**FIELDS, **fields}), CPU, HOME)
     if recorder:
         made.recorder = recorder()
         forward = (compiled or (lambda n: n))(made.network)
-        made.accelerated = Recorded(made.network, forward, made.draws.device, made.recorder)
+        made.accelerated = Recorded(made.network, forward, moving_of(made), made.recorder)
     return made
 
 
@@ -141,6 +146,29 @@ def test_a_recording_that_fails_leaves_the_plain_training_and_says_so(caplog, co
     assert said == (
         "Training goes on without compiling: RuntimeError: operation not permitted when stream is capturing"
     )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda made, function: None,
+        lambda made, function: (torch.rand(3, generator=made.draws.device), function()),
+        lambda made, function: (function(), function()),
+        lambda made, function: (function(), made.sums.own.zero_()),
+    ],
+    ids=["does nothing", "draws otherwise", "goes twice", "forgets the sums"],
+)
+def test_a_recording_that_does_something_else_is_found_out(caplog, wrong):
+    """The first replay is held against the step itself, which alone counts."""
+
+    def mistaken():
+        return lambda function: lambda: wrong(made, function)
+
+    made = trainer(mistaken, **CROPS)
+    with caplog.at_level(logging.WARNING):
+        assert trained(made) == trained(trainer(**CROPS))
+    (said,) = caplog.messages
+    assert said.startswith("Training goes on without compiling: ReplayError: a replayed step is off by ")
 
 
 def test_too_little_memory_for_recordings_is_enough_for_the_plain_training(caplog):
