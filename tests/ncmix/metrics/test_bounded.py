@@ -38,5 +38,5 @@ def peak(samples: int) -> int:
 def test_the_memory_of_a_measurement_does_not_grow_with_the_number_of_features() -> None:
     few, many = peak(20_000), peak(80_000)
     assert many < 2 * 10**9
-    # 80,000 features are 655 MB.
-    assert abs(many - few) < 50 * 10**6
+    # The other 60,000 features are 490 MB; how much of what was freed a process still has differs by some 70 MB.
+    assert abs(many - few) < 150 * 10**6
