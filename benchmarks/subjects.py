@@ -20,7 +20,6 @@ from ncmix.datasets.raw import channel_statistics
 from ncmix.mix import Mixed
 from ncmix.numerics import arithmetic
 from ncmix.spec import ImageFolder, Spec, parse
-from ncmix.stepping import Moving
 from ncmix.train import TICK_SECONDS, Trainer
 
 
@@ -54,8 +53,7 @@ class Ours:
     def __init__(self, spec: Spec, device: torch.device, data: Data, mode: Mode | None = None) -> None:
         self.trainer = trainer = Trainer(spec, device, DataHome(Path("unused")), data)
         mode = mode or accelerate.mode(spec, device, spec.epochs * trainer.steps)
-        moving = Moving(trainer.network, trainer.optimizer, trainer.sums.own, trainer.draws.device)
-        trainer.accelerated, self._bare = (accelerate.build(trainer.network, mode, moving) for _ in range(2))
+        trainer.accelerated, self._bare = (accelerate.build(trainer.network, mode, trainer.moving) for _ in range(2))
         trainer.begin(1)
         x_B, y_B = next(trainer.batches)
         mixed = trainer.mix(data.normalize(x_B), y_B, len(data.classes), trainer.draws)

@@ -60,5 +60,6 @@ class Running:
 
     def load_state(self, state: Mapping[str, Any], ranks: Ranks) -> None:
         """Go on from these: one rank has them all."""
-        self._of_all = torch.cat([state["loss_correct"], torch.tensor([float(state["samples"])])]).to(self.own)
+        loss_correct = state["loss_correct"]
+        self._of_all = torch.cat([loss_correct, loss_correct.new_tensor([state["samples"]])]).to(self.own)
         self.own.copy_(self._of_all * ranks.leads)

@@ -144,8 +144,8 @@ class Trainer:
         self.optimizer = optim.build(spec.optimizer, self.network.parameters())
         self.sums = Running(device)
         mode = accelerate.mode(spec, device, spec.epochs * self.steps)
-        moving = Moving(self.network, self.optimizer, self.sums.own, self.draws.device)
-        self.accelerated = accelerate.build(ranks.together(self.network, device), mode, moving)
+        self.moving = Moving(self.network, self.optimizer, self.sums.own, self.draws.device)
+        self.accelerated = accelerate.build(ranks.together(self.network, device), mode, self.moving)
         self.measurer = Measurer(spec, self.data, self.network, self.loss, ranks)
         self.rate, self.pace = spec.optimizer.lr, Pace()
         # `done` epochs are over and yielded; `epoch`, if it is the next one, is under way and `step` batches old.

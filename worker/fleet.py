@@ -67,25 +67,33 @@ class Fleet:
             mps: what lets them share a GPU at the same time.
         """
         self._leash, self._mps = Leash(), mps
-        environment = mps.environment if mps else {}
-        self._members = [Member(place, words, self._leash, environment) for place in places]
+        self._members = [Member(p, words, self._leash, mps.environment(p) if mps else {}) for p in places]
         self._stopping = False
 
     def serve(self) -> int:
-        """Keep every slot running until SIGTERM or SIGINT; gives the exit status."""
+        """Keep every slot running until SIGTERM or SIGINT; gives the exit status.
+
+        Raises:
+            MpsError: what lets slots share a GPU has died and does not start again; the slots have stopped then.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        while not self._stopping:
-            if self._mps is not None:
-                self._mps.look()
+        try:
+            while not self._stopping:
+                self._look()
+                time.sleep(_LOOK_SECONDS)
+        finally:
             for member in self._members:
-                member.look()
-            time.sleep(_LOOK_SECONDS)
-        for member in self._members:
-            member.stop()
-        for member in self._members:
-            member.join()
+                member.stop()
+            for member in self._members:
+                member.join()
         return 0
+
+    def _look(self) -> None:
+        if self._mps is not None:
+            self._mps.look()
+        for member in self._members:
+            member.look()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True

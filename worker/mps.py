@@ -39,15 +39,21 @@ class Mps:
 
     def __init__(self, folder: Path, gpus: Sequence[str]) -> None:
         """For these GPUs, with the daemon's pipes and log in `folder`."""
-        self._folder = folder
+        self._folder, self._gpus = folder, frozenset(gpus)
         # A server renumbers what it sees: it is shown less than all only where GPUs have names that stay.
         named = all("-" in gpu for gpu in gpus)
         self._sees = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if named else {}
         self._process: subprocess.Popen[bytes] | None = None
 
+    def environment(self, place: Place) -> dict[str, str]:
+        """What the process of a slot must have in its environment to be served; nothing where it is not to be.
+
+        The server sees no other GPU, and a slot of several is not served.
+        """
+        return self._folders if len(place.gpus) == 1 and place.gpus[0] in self._gpus else {}
+
     @property
-    def environment(self) -> dict[str, str]:
-        """What a process must have in its environment to be served."""
+    def _folders(self) -> dict[str, str]:
         return {name: str(self._folder) for name in ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")}
 
     def look(self) -> None:
@@ -79,22 +85,23 @@ class Mps:
         with (self._folder / "said").open("wb") as said:
             return subprocess.Popen(
                 [_CONTROL, "-f"],
-                env=self._environment(),
+                env=self._own_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - a fleet has no threads
             )
 
-    def _environment(self) -> dict[str, str]:
-        hidden = {"CUDA_VISIBLE_DEVICES"}
-        return {k: v for k, v in os.environ.items() if k not in hidden} | self.environment | self._sees
+    def _own_environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+        return inherited | self._folders | self._sees
 
     def _wait(self, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not (self._folder / "control").exists():
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
+                process.wait()
                 said = (self._folder / "said").read_text(errors="replace").strip().splitlines()
                 raise MpsError(f"NCMIX_MPS is 1, but {_CONTROL} does not start: {said[-1] if said else 'it is silent'}")
             time.sleep(_LOOK_SECONDS)
@@ -103,8 +110,9 @@ class Mps:
         """End it and its server, which ends when nobody is served any more."""
         if self._process is None:
             return
+        environment = self._own_environment()
         with suppress(OSError, subprocess.SubprocessError):
-            subprocess.run([_CONTROL], env=self._environment(), input=b"quit\n", timeout=_PATIENCE_SECONDS, check=False)
+            subprocess.run([_CONTROL], env=environment, input=b"quit\n", timeout=_PATIENCE_SECONDS, check=False)
         self._process.terminate()
         try:
             self._process.wait(_PATIENCE_SECONDS)

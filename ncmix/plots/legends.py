@@ -51,13 +51,11 @@ class Legend(Artist):
         super().__init__()
         self._side, self._beside, self._down = corner
         self._rows = -(-len(names) // columns)
-        self._handles, still = list(handles), IdentityTransform()
-        self._names = [
-            Text(0, 0, name, color=colour, fontsize=theme.LABEL, va="baseline", transform=still) for name in names
-        ]
+        self._handles, self._size = list(handles), figure.bbox
+        self._names = [Text(0, 0, name, color=colour, fontsize=theme.LABEL, va="baseline") for name in names]
         for part in self.get_children():
             part.set_figure(figure)
-            part.set_transform(still)
+            part.set_transform(IdentityTransform())
         self.set_figure(figure)
         figure.legends.append(self)  # pyright: ignore[reportArgumentType] - it is drawn like one
 
@@ -79,19 +77,15 @@ class Legend(Artist):
         """In pixels, upwards."""
         point = float(renderer.points_to_pixels(1.0))  # pyright: ignore[reportArgumentType] - of a number it is one
         widths = [self._widest(first, renderer, point) for first in range(0, len(self._names), self._rows)]
-        whole, (width, height) = sum(widths) + (len(widths) - 1) * _GAP * point, self._size()
-        x = self._beside * 72 * point if self._side == "left" else width - self._beside * 72 * point - whole
+        whole, beside = sum(widths) + (len(widths) - 1) * _GAP * point, self._beside * 72 * point
+        x = beside if self._side == "left" else self._size.width - beside - whole
         for column, wide in enumerate(widths):
-            y = height - (self._down * 72 + _FIRST) * point
+            y = self._size.height - (self._down * 72 + _FIRST) * point
             for place in range(column * self._rows, min((column + 1) * self._rows, len(self._names))):
                 self._handles[place].set_data([x, x + _HANDLE * point], [y, y])
                 self._names[place].set_position((x + (_HANDLE + _PAD) * point, y - _SINK * point))
                 y -= _LINE * point
             x += wide + _GAP * point
-
-    def _size(self) -> tuple[float, float]:
-        figure = self.get_figure(root=True)
-        return (figure.bbox.width, figure.bbox.height) if figure else (0.0, 0.0)
 
     def _widest(self, first: int, renderer: RendererBase, point: float) -> float:
         """Pixels of a column with its handles."""

@@ -4,12 +4,12 @@ Half of the time of a picture of many panels went into letters, most of which ar
 text stands on a whole line of pixels and begins at a quarter of one: so four bitmaps of each are enough.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context, rcParams
 from matplotlib.backend_bases import GraphicsContextBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.font_manager import FontProperties
@@ -22,15 +22,6 @@ _MARGIN = 3
 _KEPT = 4096
 
 
-@dataclass(frozen=True)
-class _Written:
-    """How much of each pixel a text covers; `left` and `down` are pixels from its origin to the lower left."""
-
-    ink: NDArray[np.uint8]
-    left: int
-    down: int
-
-
 class Renderer(RendererAgg):
     """Matplotlib's, but for horizontal texts without formulas."""
 
@@ -38,7 +29,7 @@ class Renderer(RendererAgg):
         """Their measures, in pixels."""
         if ismath:
             return super().get_text_width_height_descent(s, prop, ismath)
-        return _measured(s, prop.copy(), self.dpi)
+        return _measured(s, prop.copy(), self.dpi, rcParams["text.hinting"])
 
     def draw_text(
         self,
@@ -56,22 +47,25 @@ class Renderer(RendererAgg):
             super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)
             return
         pixel, phase = divmod(round(_PHASES * x), _PHASES)
-        written = _written(s, prop.copy(), self.dpi, phase)
-        self._renderer.draw_text_image(written.ink, pixel + written.left, round(y) + written.down, 0, gc)
+        ink, below = _written(s, prop.copy(), self.dpi, phase, rcParams["text.hinting"])
+        self._renderer.draw_text_image(ink, pixel - _MARGIN, round(y) + below, 0, gc)
 
 
 @lru_cache(_KEPT)
-def _measured(text: str, font: FontProperties, dpi: float) -> tuple[float, float, float]:
-    return RendererAgg(1, 1, dpi).get_text_width_height_descent(text, font, ismath=False)
+def _measured(text: str, font: FontProperties, dpi: float, hinting: str) -> tuple[float, float, float]:
+    with rc_context({"text.hinting": hinting}):
+        return RendererAgg(1, 1, dpi).get_text_width_height_descent(text, font, ismath=False)
 
 
 @lru_cache(_KEPT)
-def _written(text: str, font: FontProperties, dpi: float, phase: int) -> _Written:
-    width, height, descent = _measured(text, font, dpi)
+def _written(text: str, font: FontProperties, dpi: float, phase: int, hinting: str) -> tuple[NDArray[np.uint8], int]:
+    """How much of each pixel a text covers, and how many pixels it reaches below its line; a margin is around it."""
+    width, height, descent = _measured(text, font, dpi, hinting)
     above, below = ceil(height - descent) + _MARGIN, ceil(descent) + _MARGIN
     paper = RendererAgg(ceil(width) + 1 + 2 * _MARGIN, above + below, dpi)
-    paper.draw_text(paper.new_gc(), _MARGIN + phase / _PHASES, above, text, font, 0)
-    return _Written(np.asarray(paper.buffer_rgba())[..., 3].copy(), -_MARGIN, below)
+    with rc_context({"text.hinting": hinting}):
+        paper.draw_text(paper.new_gc(), _MARGIN + phase / _PHASES, above, text, font, 0)
+    return np.asarray(paper.buffer_rgba())[..., 3].copy(), below
 
 
 class Canvas(FigureCanvasAgg):

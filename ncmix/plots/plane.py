@@ -95,8 +95,13 @@ def _lines(
 
 def _signs(axes: Axes, at_X2: NDArray[np.floating], marker: str, area: float, side: float, **how: str | float) -> None:
     """Markers of that area (points²) in a panel of the usual size."""
-    size = (area * min(1.0, side / layout.PLANES["plane"].side)) ** 0.5
+    size = (area * _shrunk(side)) ** 0.5
     axes.add_artist(Line2D(*at_X2.T, linestyle="", marker=marker, markersize=size, **how))
+
+
+def _shrunk(side: float) -> float:
+    """How much smaller than in a panel of the usual size the areas of signs are in a smaller one."""
+    return min(1.0, side / layout.PLANES["plane"].side)
 
 
 def hues(probe: Probe, colours: theme.Palette) -> NDArray[np.float64]:
@@ -117,7 +122,7 @@ def _points(axes: Axes, points_P2: NDArray[np.floating], rgb_P3: NDArray[np.floa
     # Not scatter, which would look for the limits of the data, panel by panel: they are set later.
     made = PathCollection(
         [_DOT],
-        [_size(len(points_P2)) * min(1.0, side / layout.PLANES["plane"].side)],
+        [_size(len(points_P2)) * _shrunk(side)],
         offsets=points_P2[order_P],
         offset_transform=axes.transData,
         facecolors=rgb_P3[order_P],

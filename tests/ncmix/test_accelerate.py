@@ -18,7 +18,6 @@ from ncmix.accelerate import Recorded
 from ncmix.datahome import DataHome
 from ncmix.results import Metric
 from ncmix.spec import parse
-from ncmix.stepping import Moving
 from ncmix.train import Trainer, run
 
 HOME = DataHome(Path("unused"))
@@ -48,17 +47,13 @@ class Recorder:
         return replay
 
 
-def moving_of(made) -> Moving:
-    return Moving(made.network, made.optimizer, made.sums.own, made.draws.device)
-
-
 def trainer(recorder=None, compiled=None, **fields):
     """A trainer whose steps a new `recorder` records, of its network, which may be compiled."""
     made = Trainer(parse({**FIELDS, **fields}), CPU, HOME)
     if recorder:
         made.recorder = recorder()
         forward = (compiled or (lambda n: n))(made.network)
-        made.accelerated = Recorded(made.network, forward, moving_of(made), made.recorder)
+        made.accelerated = Recorded(made.network, forward, made.moving, made.recorder)
     return made
 
 

@@ -16,7 +16,6 @@ from ncmix.checkpoint import Checkpoints, load
 from ncmix.datahome import DataHome
 from ncmix.results import Snapshot
 from ncmix.spec import VOCABULARY, parse
-from ncmix.stepping import Moving
 from ncmix.train import Trainer, run
 from tests.ncmix.models.zoo import SMALL
 
@@ -106,8 +105,7 @@ def test_compiled_it_learns_the_same():
         trainer = Trainer(parse(BASE), torch.device("cuda"), HOME)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler's own
-            moving = Moving(trainer.network, trainer.optimizer, trainer.sums.own, trainer.draws.device)
-            trainer.accelerated = accelerate.build(trainer.network, mode, moving)
+            trainer.accelerated = accelerate.build(trainer.network, mode, trainer.moving)
             losses.append([_train(trainer, epoch) for epoch in (1, 2, 3)])
     assert losses[0] == pytest.approx(losses[1], rel=0.01)
 

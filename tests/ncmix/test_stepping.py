@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ncmix.stepping import Moving
+from ncmix.stepping import Moving, State
 
 
 def moving(rate: float = 0.1) -> Moving:
@@ -30,11 +30,16 @@ def warmed(rate: float = 0.1) -> Moving:
     return made
 
 
-def test_what_is_put_back_goes_the_same_way_again():
+def stepped() -> tuple[Moving, State, State]:
+    """What is moving, and how it was before and after a step."""
     one = warmed()
     before = one.take()
     step(one)
-    first = one.take()
+    return one, before, one.take()
+
+
+def test_what_is_put_back_goes_the_same_way_again():
+    one, before, first = stepped()
     one.put(before)
     step(one)
     assert all(torch.equal(a, b) for a, b in zip(one.take().tensors, first.tensors, strict=True))
@@ -52,10 +57,7 @@ def test_the_tensors_stay_where_they_are():
 
 
 def test_a_step_of_another_batch_or_length_is_not_alike_and_rounding_is():
-    one = warmed()
-    before = one.take()
-    step(one)
-    proper = one.take()
+    one, before, proper = stepped()
     for change, alike in ((0.0, True), (1e-3, True), (0.3, False)):
         one.put(before)
         step(one, scale=1.0 + change)
@@ -72,10 +74,7 @@ def test_a_step_of_another_batch_or_length_is_not_alike_and_rounding_is():
 
 
 def test_a_step_that_was_not_made_is_as_far_away_as_it_is_long():
-    one = warmed()
-    before = one.take()
-    step(one)
-    proper = one.take()
+    one, before, proper = stepped()
     one.put(before)
     assert one.difference(before, proper) == float("inf")
     step(one)
@@ -83,9 +82,7 @@ def test_a_step_that_was_not_made_is_as_far_away_as_it_is_long():
 
 
 def test_the_diverged_are_alike():
-    one = warmed()
-    before = one.take()
-    step(one)
+    one, before, _ = stepped()
     with torch.no_grad():
         next(one.network.parameters()).fill_(torch.nan)
     other = one.take()

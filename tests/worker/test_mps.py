@@ -64,13 +64,23 @@ def test_only_gpus_that_slots_share_are_served(places: list[tuple[str, ...]], gp
 def test_it_is_there_within_and_gone_afterwards(told: Path) -> None:
     with serving(TWO, {}) as mps:
         assert mps is not None
-        folder = Path(mps.environment["CUDA_MPS_PIPE_DIRECTORY"])
+        folder = Path(mps.environment(TWO[0])["CUDA_MPS_PIPE_DIRECTORY"])
         assert (folder / "control").is_fifo()
         daemon = int((folder / "pid").read_text())
     assert told.read_text() == f"started for {UUID}\nquit\n"
     assert not folder.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(daemon, 0)
+
+
+def test_slots_of_other_gpus_and_of_the_cpu_are_not_served(told: Path) -> None:
+    """The server does not see their GPUs: whom it served there would find none."""
+    others = [Place(("GPU-bbbb-2",)), Place((UUID, "GPU-bbbb-2")), Place()]
+    with serving([*TWO, *others], {}) as mps:
+        assert mps is not None
+        assert told.read_text() == f"started for {UUID}\n"
+        assert all(mps.environment(place) for place in TWO)
+        assert not any(mps.environment(place) for place in others)
 
 
 def test_gpus_that_only_have_numbers_keep_them(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -72,6 +73,14 @@ def test_other_sizes_weights_and_resolutions_are_other_texts():
         return float(ink(Renderer(WIDE, HIGH, dpi), "other", font, (8.0, 20.0)).sum())
 
     assert len({written(font, dpi) for font in (SMALL, BOLD) for dpi in (80, 160)}) == 4
+
+
+def test_what_was_written_under_other_settings_is_another_text():
+    """Else a picture would depend on what was drawn before it."""
+    for hinting in ("force_autohint", "no_hinting"):
+        with rc_context({"text.hinting": hinting}):
+            theirs, ours = both("hinted 0.25", SMALL, (8.0, 25.0))
+        assert np.abs(theirs - ours).max() <= 2
 
 
 def test_a_figure_is_drawn_in_colour():
