@@ -102,7 +102,9 @@ class Bar:
         On no terminal, a line at every quarter of the way.
         """
         self._move(count, done, {f"{split} {name}": v for split, named in latest.items() for name, v in named.items()})
-        if (quarters := int(4 * done / self.total)) > self.quarters:
+        # The last one is over with the last epoch, not with its last batch.
+        most = 4 if count >= self.total else 3
+        if (quarters := min(int(4 * done / self.total), most)) > self.quarters:
             self.quarters = quarters
             self._line(count)
 
