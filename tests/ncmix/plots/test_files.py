@@ -1,5 +1,6 @@
 """Pictures as files: the numbers drawn, pages without a network, sizes."""
 
+import base64
 import csv
 import html
 import io
@@ -9,10 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from ncmix import plots
-from ncmix.plots import PLOTS, THEMES, Options, PlotOptionError, Size, bundle, draw, figure, render
+from ncmix.plots import PLOTS, THEMES, Options, PlotOptionError, Size, bundle, draw, figure, plane, render, theme
 from ncmix.plots.picture import Cloud, HeatMap, Line
 from tests.ncmix.plots import synthetic
 
@@ -22,6 +24,12 @@ RUNS = [synthetic.run("ERM", epochs=5), synthetic.run("<b>$x$</script> & mixup",
 def figure_of(page: bytes) -> dict:
     (found,) = re.findall(r'<script id="figure" type="application/json">(.*?)</script>', page.decode(), re.DOTALL)
     return json.loads(found)
+
+
+def unpacked(packed: dict) -> np.ndarray:
+    """The numbers that plotly.js finds in the bytes."""
+    assert packed["dtype"] == "f4"
+    return np.frombuffer(base64.b64decode(packed["bdata"]), "<f4")
 
 
 @pytest.mark.parametrize("name", PLOTS)
@@ -105,15 +113,31 @@ def test_what_the_names_of_interactive_lines_share_is_said_once():
 def test_interactive_mixtures_lie_below_the_names_of_their_classes_and_clear_of_them():
     made = figure(plots.last_layer(synthetic.run(mixup=True)))["data"]
     kinds = [trace["name"] if "name" in trace else trace["mode"] for trace in made]
-    assert kinds.index("text") > kinds.index("different classes")
+    assert kinds.index("text") > max(at for at, kind in enumerate(kinds) if kind == "different classes")
     assert {trace["type"] for trace in made} == {"scatter"}, "WebGL would draw over them"
     names = made[kinds.index("text")]
-    points = np.array([[x, y] for trace in made[:2] for x, y in zip(trace["x"], trace["y"], strict=True)])
+    points = np.concatenate([np.stack([unpacked(t["x"]), unpacked(t["y"])], 1) for t in made if "customdata" in t])
     assert [re.sub("<.*?>", "", text) for text in names["text"]] == ["airplane", "automobile", "bird"]
     for at in zip(names["x"], names["y"], strict=True):
         assert np.linalg.norm(points - at, axis=1).min() > 0.5
     many = replace(synthetic.run(), probes={0: synthetic.probe(per_pair=1500)})
     assert "scattergl" in {trace["type"] for trace in figure(plots.last_layer(many))["data"]}
+
+
+def test_interactive_mixtures_say_of_what_they_are_and_are_coloured_as_in_the_image():
+    probe = synthetic.probe()
+    made = [t for t in figure(plots.last_layer(synthetic.run()))["data"] if "customdata" in t]
+    assert sum(len(unpacked(trace["x"])) for trace in made) == len(probe.points)
+    called = dict(zip(probe.classes, probe.class_names, strict=True))
+    for trace in made:
+        a, b, _ = re.split(" with |, ", trace["hovertemplate"])
+        mine = np.array([(called[i], called[j]) == (a, b) for i, j in zip(probe.first, probe.second, strict=True)])
+        assert unpacked(trace["x"]).tolist() == probe.points[mine, 0].tolist()
+        assert unpacked(trace["customdata"]).tolist() == probe.lam[mine].tolist()
+        (_, ink), (_, hue) = trace["marker"]["colorscale"]
+        share = unpacked(trace["marker"]["color"])[:, None]
+        drawn = share * np.array(to_rgb(hue)) + (1 - share) * np.array(to_rgb(ink))
+        assert drawn == pytest.approx(plane.hues(probe, theme.palette("light"))[mine], abs=1e-6)
 
 
 def test_a_page_that_stands_alone_holds_plotly_itself():

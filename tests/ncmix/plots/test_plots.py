@@ -1,5 +1,6 @@
 """A plot takes runs and returns a Figure; these tests read off the figure what a reader would see."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -238,9 +239,13 @@ def test_last_layer_says_where_theory_is_but_a_convex_combination_and_says_nothi
     assert not any("theory" in text for axes in without.axes for text in texts(axes))
 
 
-def test_a_large_probe_is_one_bitmap_in_a_vector_file():
-    large = replace(synthetic.run(), probes={0: synthetic.probe(per_pair=5000)})
-    assert len(render(plots.last_layer(large), "svg")) < 1_000_000
+def test_very_many_mixtures_are_a_bitmap_a_panel_in_a_vector_file():
+    run, large = synthetic.run(), replace(synthetic.run(), probes={0: synthetic.probe(per_pair=5000)})
+    for runs, bitmaps in ((run, 0), ([run] * 11, 0), ([run] * 12, 12), (large, 1)):
+        svg = render(plots.last_layer(runs), "svg")
+        # One more is the key.
+        assert svg.count(b"<image") == bitmaps + 1
+    assert len(svg) < 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -351,6 +356,18 @@ def outside_its_axis(text: Text) -> bool:
                 if text in (tick.label1, tick.label2):
                     return not min(limits) <= tick.get_loc() <= max(limits)
     return False
+
+
+def test_the_collector_of_garbage_is_left_as_it_was():
+    picture = plots.nc(synthetic.run(epochs=2))
+    for set_to in (gc.disable, gc.enable):
+        set_to()
+        before = gc.isenabled()
+        render(picture)
+        assert gc.isenabled() == before
+        with pytest.raises(PlotError, match="too low"):
+            render(picture, size=Size(height=2.0))
+        assert gc.isenabled() == before
 
 
 def test_threads_may_render_at_once():
