@@ -267,7 +267,8 @@ class CompareOptions(PlotOptions):
     ids: str | None = Field(
         None,
         description=f"Up to {_MOST_COMPARED} ids with commas between; up to {_MOST_GROUPED} that are grouped.",
-        json_schema_extra={"pattern": rf"^{ID.pattern}(,{ID.pattern}){{0,{_MOST_GROUPED - 1}}}$"},
+        # Needed where no sweep is named: OpenAPI has no word for one of two.
+        json_schema_extra={"pattern": rf"^{ID.pattern}(,{ID.pattern}){{0,{_MOST_GROUPED - 1}}}$", "x-needed": True},
         examples=["0193b2a4f1c07d1e9a3c,0193b2a4f1c19b22c4d0"],
         validate_default=True,
     )

@@ -154,9 +154,14 @@ def _written(value: Any) -> str:
 
 def _curl(method: str, address: str, operation: Schema, body: Shown | None) -> str:
     """A command that asks for it, with the examples there are."""
+    asked = []
     for parameter in operation.get("parameters", []):
+        name, schema = parameter["name"], parameter["schema"]
         if parameter["in"] == "path":
-            address = address.replace(f"{{{parameter['name']}}}", _example(parameter["schema"]))
+            address = address.replace(f"{{{name}}}", _example(schema))
+        elif parameter["in"] == "query" and (parameter.get("required") or schema.get("x-needed")):
+            asked.append(f"{name}={_example(schema)}")
+    address = shlex.quote(f"{address}?{'&'.join(asked)}") if asked else address
     lines = [f"curl {address}" if method == "GET" else f"curl -X {method} {address}"]
     if operation["security"]:
         lines.append('-H "Authorization: Bearer $NCMIX_API_KEY"')

@@ -1,5 +1,6 @@
 """Pages as they are sent: escaped, with nothing inline, and an error as a page for browsers alone."""
 
+import html
 import re
 from html.parser import HTMLParser
 
@@ -212,3 +213,5 @@ def test_the_reference_shows_every_address_with_its_examples(client: TestClient)
     assert set(re.findall(r'href="#([\w-]+)"', text)) - {"main"} <= set(re.findall(r'id="([\w-]+)"', text))
     assert "curl -X POST http://localhost/api/v1/experiments \\\n" in text
     assert "/api/v1/experiments/0193b2a4f1c07d1e9a3c/plots/nc.png" in text
+    # A picture of several is of none unless they are named.
+    assert "/compare/plots/nc.png?ids=0193b2a4f1c07d1e9a3c,0193b2a4f1c19b22c4d0" in html.unescape(text)
