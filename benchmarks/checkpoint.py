@@ -15,7 +15,7 @@ from benchmarks import report
 from benchmarks.report import Table
 from benchmarks.subjects import Ours, pictures, spec
 from ncmix.checkpoint import COST_SHARE, Checkpoints
-from ncmix.numerics import leave_a_core_free, resolve_device
+from ncmix.numerics import prepare_process, resolve_device
 
 IMAGES = 50_000
 COLUMNS = ("optimizer", "MB", "seconds", "an epoch, s", "% of an epoch", "not before, s")
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="a small network: whether it runs, not how fast")
     asked = parser.parse_args()
-    leave_a_core_free()
+    prepare_process()
     report.FOLDER.mkdir(parents=True, exist_ok=True)
     made = table(resolve_device(asked.device), asked.rounds, quick=asked.quick)
     report.write("checkpoint", [made], rounds=asked.rounds, quick=asked.quick)

@@ -27,7 +27,7 @@ from benchmarks.subjects import Ours, pictures, spec
 from benchmarks.training import Case
 from ncmix.accelerate import Mode
 from ncmix.datasets.base import Whole
-from ncmix.numerics import leave_a_core_free, resolve_device
+from ncmix.numerics import prepare_process, resolve_device
 
 Section = Callable[[], Iterator[Table]]
 
@@ -138,7 +138,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs, not how fast")
     asked = parser.parse_args()
-    leave_a_core_free()
+    prepare_process()
     device = resolve_device(asked.device)
     all_of_them = sections(asked.quick, device, asked.data)
     if strange := set(asked.only or ()) - set(all_of_them):

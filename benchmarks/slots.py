@@ -62,9 +62,9 @@ def _say(process: subprocess.Popen[str]) -> str:
 def _child(device: str, width: float) -> None:
     """Trains for as long as each line of the input says, and answers with images/s."""
     from benchmarks.subjects import Ours, pictures, spec  # noqa: PLC0415 - the parent needs no torch
-    from ncmix.numerics import leave_a_core_free, resolve_device  # noqa: PLC0415
+    from ncmix.numerics import prepare_process, resolve_device  # noqa: PLC0415
 
-    leave_a_core_free()
+    prepare_process()
     place = resolve_device(device)
     model = {"kind": "convnet", "width": width}
     precision = "bf16" if place.type == "cuda" else "fp32"

@@ -19,7 +19,7 @@ from benchmarks.clock import Work, interleaved, ratio
 from benchmarks.report import Table
 from benchmarks.subjects import Ours, Plain, pictures, spec
 from ncmix.accelerate import Mode
-from ncmix.numerics import leave_a_core_free, resolve_device
+from ncmix.numerics import prepare_process, resolve_device
 
 COLUMNS = ("model", "mix", "batch", "how", "a step", "b loop", "c plain", "b/a", "b/c")
 
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="pictures train/<class>/* and test/<class>/*; without, random ones")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs, not how fast")
     asked = parser.parse_args()
-    leave_a_core_free()
+    prepare_process()
     device = resolve_device(asked.device)
     cases = on_gpu() if device.type == "cuda" and not asked.quick else on_cpu(asked.quick)
     made = None

@@ -12,7 +12,7 @@ import torch
 
 from ncmix.datahome import DataHome
 from ncmix.errors import NcmixError
-from ncmix.numerics import leave_a_core_free
+from ncmix.numerics import prepare_process
 from ncmix.ranks import following
 from ncmix.spec import parse
 from ncmix.train import Training
@@ -22,7 +22,7 @@ def main() -> None:
     """Train along, keeping nothing, to the end or until the leader is gone."""
     told = json.loads(sys.stdin.readline())
     threading.Thread(target=_die_with_leader, daemon=True).start()
-    leave_a_core_free()
+    prepare_process()
     spec, device = parse(told["spec"]), torch.device(told["device"])
     # What every rank finds wrong the leader says.
     with following(told["rank"], spec.devices, told["port"], device) as ranks, suppress(NcmixError, FloatingPointError):

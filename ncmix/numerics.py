@@ -1,5 +1,6 @@
 """Where arithmetic happens and how exactly: the device, float32 without shortcuts, deterministic kernels."""
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,9 @@ from typing import Literal
 import torch
 
 from ncmix.errors import NcmixError
+
+# From glibc's malloc.h, and the largest number that it takes for them.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _ANY_SIZE = -1, -3, 2**31 - 1
 
 Float32 = Literal["ieee", "tf32"]
 
@@ -32,7 +36,13 @@ def resolve_device(asked: str) -> torch.device:
     return device
 
 
-def leave_a_core_free() -> None:
+def prepare_process() -> None:
+    """What a process that trains or measures does first: it leaves a core free, and keeps memory to use it again."""
+    _leave_a_core_free()
+    _keep_freed_memory()
+
+
+def _leave_a_core_free() -> None:
     """Let PyTorch use all cores of this process but one, unless OMP_NUM_THREADS says how many threads it shall use.
 
     With a thread on every core each barrier waits for whichever thread the system has just paused for somebody else:
@@ -40,6 +50,18 @@ def leave_a_core_free() -> None:
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - 1))
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed, as it does with small pieces, instead of giving it back to the system.
+
+    Every step takes what the last one freed. Given back and taken again it means several times as many page faults,
+    which cost a small network on a CPU up to a tenth of its time; kept, up to a seventh more memory is in use at most.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _ANY_SIZE)
+        mallopt(_M_TRIM_THRESHOLD, _ANY_SIZE)
 
 
 @contextmanager

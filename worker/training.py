@@ -18,7 +18,7 @@ from ncmix.jobs import queries, recording
 from ncmix.jobs.database import Database, brief, is_full, patiently
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, LeaseLostError, Reason, ReasonCode
-from ncmix.numerics import DeviceError, leave_a_core_free, resolve_device
+from ncmix.numerics import DeviceError, prepare_process, resolve_device
 from ncmix.results import Snapshot, Tick
 from ncmix.spec import Spec, SpecError, parse
 from ncmix.train import Training, run
@@ -51,7 +51,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
     database = Database.of(settings)
     try:
         spec = _spec(database, lease)
-        leave_a_core_free()
+        prepare_process()
         device = resolve_device(settings.device if spec.device == "auto" else spec.device)
         if device.type == "cuda" and settings.gpu_memory_fraction < 1:
             torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_fraction)

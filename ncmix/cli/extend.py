@@ -53,8 +53,8 @@ def extend(run: str, epochs: int, assignments: tuple[str, ...], out: Path | None
 
 def _extend_here(folder: Path, epochs: int, assignments: tuple[str, ...], out: Path | None) -> None:
     from ncmix.cli import training
-    from ncmix.numerics import leave_a_core_free
+    from ncmix.numerics import prepare_process
 
-    leave_a_core_free()
+    prepare_process()
     spec = extended(training.spec_of(folder), epochs, assignments)
     training.extend(folder, spec, out or folder.with_name(f"{folder.name}-to-{epochs}"))

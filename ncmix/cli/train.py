@@ -37,9 +37,9 @@ def train(context: click.Context, run: int, out: Path | None, resume: Path | Non
       ncmix train --resume runs/first
     """  # fmt: skip
     from ncmix.cli import training
-    from ncmix.numerics import leave_a_core_free
+    from ncmix.numerics import prepare_process
 
-    leave_a_core_free()
+    prepare_process()
     if resume:
         _refuse_other_options(context)
         training.resume(resume)
