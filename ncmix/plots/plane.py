@@ -8,16 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Affine2D, IdentityTransform
 from numpy.typing import NDArray
 
 from ncmix.plots import layout, naming, theme, ticks
+from ncmix.plots.dots import Dots
 from ncmix.plots.options import Size
 from ncmix.plots.picture import Cloud, Panel, Picture
 from ncmix.results import Channels, Probe
@@ -26,9 +25,6 @@ from ncmix.results import Channels, Probe
 VECTOR_POINTS = 20_000
 
 LONGEST_CLASS = 20
-
-# A dot is no circle but a polygon, drawn in three quarters of the time: at this size nobody can tell.
-_DOT = Path.unit_regular_polygon(16).transformed(Affine2D().scale(0.5))
 
 # Inches from the top to what names share, and what that takes.
 _SHARED_DOWN, _SHARED_LINE = 0.40, 0.22
@@ -49,7 +45,7 @@ def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
     crowded = sum(len(_cloud(panel).probe.points) for panel in picture.panels) > VECTOR_POINTS
     for panel, place in zip(picture.panels, frame.places(), strict=True):
         axes = figure.add_axes(place, axes_class=ticks.Bare)
-        _panel(axes, panel, frame.side, colours, small=small, bitmap=crowded)
+        _panel(axes, panel, frame.side, colours, small=small, dpi=size.dpi if crowded else None)
         name, said = naming.words(panel, picture, names)
         # In a grid only the first of a row has a name, which may go on over the others.
         room = frame.width - frame.left if small else frame.side
@@ -71,10 +67,10 @@ def _cloud(panel: Panel) -> Cloud:
     return cloud
 
 
-def _panel(axes: Axes, panel: Panel, side: float, colours: theme.Palette, *, small: bool, bitmap: bool) -> None:
+def _panel(axes: Axes, panel: Panel, side: float, colours: theme.Palette, *, small: bool, dpi: int | None) -> None:
     cloud = _cloud(panel)
     probe, rows_32 = cloud.probe, cloud.factor * np.asarray(cloud.probe.classifier, np.float64)
-    _points(axes, probe.points, hues(probe, colours), side, bitmap=bitmap)
+    _points(axes, probe.points, hues(probe, colours), side, dpi)
     _rows(axes, rows_32, side, colours)
     if probe.theory:
         _theory(axes, probe.theory, side, colours)
@@ -123,24 +119,13 @@ def _shaded(hue_P3: NDArray[np.float64], lam_P: NDArray[np.floating], colours: t
 
 
 def _points(
-    axes: Axes, points_P2: NDArray[np.floating], rgb_P3: NDArray[np.float64], side: float, *, bitmap: bool
+    axes: Axes, points_P2: NDArray[np.floating], rgb_P3: NDArray[np.float64], side: float, dpi: int | None
 ) -> None:
     # In the order drawn, a mixed one: neither kind of pair may hide the other.
     order_P = np.random.default_rng(0).permutation(len(points_P2))
     # Not scatter, which would look for the limits of the data, panel by panel: they are set later.
-    made = PathCollection(
-        [_DOT],
-        [_size(len(points_P2)) * _shrunk(side)],
-        offsets=points_P2[order_P],
-        offset_transform=axes.transData,
-        facecolors=rgb_P3[order_P],
-        linewidths=0,
-        alpha=0.85,
-        rasterized=bitmap,
-        zorder=2,
-    )
-    made.set_transform(IdentityTransform())
-    axes.add_collection(made, autolim=False)
+    area = _size(len(points_P2)) * _shrunk(side)
+    axes.add_collection(Dots(axes, points_P2[order_P], rgb_P3[order_P], area, dpi), autolim=False)
 
 
 def _size(points: int) -> float:

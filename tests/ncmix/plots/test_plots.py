@@ -1,5 +1,6 @@
 """A plot takes runs and returns a Figure; these tests read off the figure what a reader would see."""
 
+import base64
 import gc
 import re
 import subprocess
@@ -246,6 +247,25 @@ def test_very_many_mixtures_are_a_bitmap_a_panel_in_a_vector_file():
         # One more is the key.
         assert svg.count(b"<image") == bitmaps + 1
     assert len(svg) < 1_000_000
+
+
+def test_a_bitmap_in_a_vector_file_has_the_mixtures_where_the_panel_has_them():
+    picture = plots.last_layer(replace(synthetic.run(), probes={0: synthetic.probe(per_pair=5000)}))
+    axes = draw(picture).axes[0]
+    at = axes.transLimits.transform(synthetic.probe(per_pair=5000).points)
+    bitmaps = re.findall(rb"data:image/png;base64,\s*([^\"]+)\"", render(picture, "svg"))
+    drawn = [np.asarray(Image.open(BytesIO(base64.b64decode(each)))) for each in bitmaps]
+    opaque = next(image[..., 3] for image in drawn if image.shape[2] == 4 and (image[..., 3] == 0).any()) > 127
+    high, wide = opaque.shape
+    assert (wide, high) == pytest.approx(axes.get_position().size * draw(picture).get_size_inches() * 160, abs=1)
+    # The dots that each pixel's place asks for, and no others: rows from the lowest up.
+    rows, columns = (at[:, 1] * high).astype(int), (at[:, 0] * wide).astype(int)
+    assert opaque[rows, columns].mean() > 0.99
+    near = np.zeros_like(opaque)
+    for up in range(-3, 4):
+        for right in range(-3, 4):
+            near[(rows + up).clip(0, high - 1), (columns + right).clip(0, wide - 1)] = True
+    assert not opaque[~near].any()
 
 
 @pytest.mark.parametrize(
