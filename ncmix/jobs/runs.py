@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, Integer, func, literal, select
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from ncmix.jobs import features
@@ -106,19 +106,26 @@ def _measured(session: Session, experiment_id: str) -> list[int]:
 def _curves(
     session: Session, experiment_id: str, metrics: Sequence[str], epochs: Sequence[int] | None
 ) -> dict[tuple[str, str], Curve]:
-    query = select(MetricValue.name, MetricValue.split, MetricValue.epoch, MetricValue.value).where(
-        MetricValue.experiment_id == experiment_id, MetricValue.name.in_(metrics)
-    )
-    if epochs is not None:
-        query = query.where(MetricValue.epoch.in_(epochs))
+    query = _values(tuple(metrics), None if epochs is None else tuple(epochs))
     found: dict[tuple[str, str], tuple[list[int], list[float | None]]] = {}
     # Straight from the driver: rows of the ORM, or even of its core, would take longer than the database.
-    rows = session.connection().execute(query.order_by(MetricValue.epoch)).cursor
+    rows = session.connection().execute(query, {"experiment_id": experiment_id}).cursor
     for name, split, epoch, value in rows.fetchall() if rows else ():
         at, values = found.setdefault((name, split), ([], []))
         at.append(epoch)
         values.append(value)
     return {key: Curve(np.array(at, np.int64), np.array(values, np.float64)) for key, (at, values) in found.items()}
+
+
+@lru_cache(64)
+def _values(metrics: tuple[str, ...], epochs: tuple[int, ...] | None) -> Select[str, str, int, float | None]:
+    """The query for them, of the experiment that is given to it: for a thousand experiments it is built once."""
+    query = select(MetricValue.name, MetricValue.split, MetricValue.epoch, MetricValue.value).where(
+        MetricValue.experiment_id == bindparam("experiment_id"), MetricValue.name.in_(metrics)
+    )
+    if epochs is not None:
+        query = query.where(MetricValue.epoch.in_(epochs))
+    return query.order_by(MetricValue.epoch)
 
 
 class Sets(Mapping[int, T], Generic[T]):

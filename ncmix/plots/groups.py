@@ -151,8 +151,10 @@ def averaged(several: Sequence[tuple[Array, Array]]) -> tuple[Array, Array, Arra
     defined = [(x[np.isfinite(y)], y[np.isfinite(y)]) for x, y in several]
     x = defined[0][0]
     for other, _ in defined[1:]:
-        x = x[np.isin(x, other)]
-    return x, *spread(np.stack([values[np.isin(places, x)] for places, values in defined]))
+        x = x if np.array_equal(x, other) else x[np.isin(x, other)]
+    # Most have values where all have, and no others: to look for each of them would take most of the time.
+    common = [values if len(places) == len(x) else values[np.isin(places, x)] for places, values in defined]
+    return x, *spread(np.stack(common))
 
 
 def spread(values: Array) -> tuple[Array, Array]:
