@@ -231,7 +231,9 @@ class PlotOptions(Parameters):
     theme: Theme = Field("light", description="Dark lines on light paper, or light ones on dark.")
     width: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
     height: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
-    dpi: int = Field(160, ge=LOWEST_DPI, le=HIGHEST_DPI, description="Dots an inch of PNG.")
+    dpi: int = Field(
+        160, ge=LOWEST_DPI, le=HIGHEST_DPI, description="Dots an inch of PNG, and of what is a bitmap in SVG and PDF."
+    )
 
     @property
     def size(self) -> Size:
