@@ -231,9 +231,7 @@ class PlotOptions(Parameters):
     theme: Theme = Field("light", description="Dark lines on light paper, or light ones on dark.")
     width: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
     height: _Inches | None = Field(None, description="Inches; default: what the plot needs.")
-    dpi: int = Field(
-        160, ge=LOWEST_DPI, le=HIGHEST_DPI, description="Dots an inch of PNG, and of what is a bitmap in SVG and PDF."
-    )
+    dpi: int = Field(160, ge=LOWEST_DPI, le=HIGHEST_DPI, description="Dots an inch of what is a bitmap.")
 
     @property
     def size(self) -> Size:
