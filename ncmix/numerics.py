@@ -56,7 +56,7 @@ def _keep_freed_memory() -> None:
     """Let glibc keep what is freed, as it does with small pieces, instead of giving it back to the system.
 
     Every step takes what the last one freed. Given back and taken again it means several times as many page faults,
-    which cost a small network on a CPU up to a tenth of its time; kept, up to a seventh more memory is in use at most.
+    which cost a small network on a CPU up to a sixth of its time; kept, up to a third more memory is in use at most.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:
