@@ -37,7 +37,7 @@ def resolve_device(asked: str) -> torch.device:
 
 
 def prepare_process() -> None:
-    """What a process that trains or measures does first: it leaves a core free, and keeps memory to use it again."""
+    """What a process that trains does first: it leaves a core free, and keeps memory to use it again."""
     _leave_a_core_free()
     _keep_freed_memory()
 

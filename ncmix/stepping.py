@@ -21,8 +21,8 @@ class State:
     """Copies of all tensors, and the states of the generators."""
 
     tensors: tuple[Tensor, ...]
-    draws: Tensor
-    others: Tensor
+    generator: Tensor
+    default_generator: Tensor
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,19 @@ class Moving:
     def take(self) -> State:
         """A copy of all of it."""
         device = self.generator.device
-        others = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-        return State(tuple(t.detach().clone() for g in self.groups() for t in g), self.generator.get_state(), others)
+        default = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+        return State(tuple(t.detach().clone() for g in self.groups() for t in g), self.generator.get_state(), default)
 
     @torch.no_grad()
     def put(self, state: State) -> None:
         """Make all of it what it was; the tensors stay where they are."""
         for tensor, was in zip((t for g in self.groups() for t in g), state.tensors, strict=True):
             tensor.copy_(was)
-        self.generator.set_state(state.draws)
+        self.generator.set_state(state.generator)
         if self.generator.device.type == "cuda":
-            torch.cuda.set_rng_state(state.others, self.generator.device)
+            torch.cuda.set_rng_state(state.default_generator, self.generator.device)
         else:
-            torch.set_rng_state(state.others)
+            torch.set_rng_state(state.default_generator)
 
     def difference(self, before: State, other: State) -> float:
         """How far what is now is from `other`, as a share of the step from `before`: the worst of the groups.

@@ -12,8 +12,9 @@ from api import models, problems
 from api.context import Context, Service
 from api.downloads import matches
 from api.headers import policy_of
-from api.parameters import MOST_LINES, CompareOptions, ExperimentId, PlotOptions
+from api.parameters import ExperimentId
 from api.pictures import entity_tag
+from api.plot_parameters import MOST_LINES, CompareOptions, PlotOptions
 from api.routes.assets import plotly_address
 from ncmix import __version__
 from ncmix.jobs import queries, runs, sweep_tables, sweeps

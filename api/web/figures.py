@@ -9,7 +9,7 @@ from pydantic import Field
 
 from api.context import Context, Service
 from api.downloads import matches
-from api.parameters import CompareOptions
+from api.plot_parameters import CompareOptions
 from api.routes.plots import MOST_POINTS, Chosen, compared, described, require
 from ncmix.plots import Picture, PlotError, PlotOptionError, figure
 

@@ -56,7 +56,7 @@ _HELP = "\b\n" + "\n".join(
 @click.option("--theme", type=click.Choice(THEMES), default="light", show_default=True)
 @click.option("--width", type=float, metavar="INCHES", help="[default: what the plot needs]")
 @click.option("--height", type=float, metavar="INCHES", help="[default: what the plot needs]")
-@click.option("--dpi", type=int, default=160, show_default=True, help="Dots an inch of what is a bitmap.")
+@click.option("--dpi", type=int, default=160, show_default=True, help="Dots an inch of PNG, and of bitmaps in others.")
 def plot(
     name: str, paths: tuple[Path, ...], target: Path | None, fields: str | None, theme: Theme, **asked: Any
 ) -> None:

@@ -95,5 +95,6 @@ class Data:
         """
         if x_B.ndim == 2:
             return x_B.to(torch.float32)
+        # A copy, and all the rest in it: each further array of this size would cost as much again.
         normal_B = x_B.to(torch.float32, copy=True).sub_(self.mean.view(1, -1, 1, 1)).div_(self.std.view(1, -1, 1, 1))
         return normal_B.contiguous(memory_format=torch.channels_last)

@@ -106,7 +106,7 @@ def _measured(session: Session, experiment_id: str) -> list[int]:
 def _curves(
     session: Session, experiment_id: str, metrics: Sequence[str], epochs: Sequence[int] | None
 ) -> dict[tuple[str, str], Curve]:
-    query = _values(tuple(metrics), None if epochs is None else tuple(epochs))
+    query = _values_query(tuple(metrics), None if epochs is None else tuple(epochs))
     found: dict[tuple[str, str], tuple[list[int], list[float | None]]] = {}
     # Straight from the driver: rows of the ORM, or even of its core, would take longer than the database.
     rows = session.connection().execute(query, {"experiment_id": experiment_id}).cursor
@@ -118,7 +118,7 @@ def _curves(
 
 
 @lru_cache(64)
-def _values(metrics: tuple[str, ...], epochs: tuple[int, ...] | None) -> Select[str, str, int, float | None]:
+def _values_query(metrics: tuple[str, ...], epochs: tuple[int, ...] | None) -> Select[str, str, int, float | None]:
     """The query for them, of the experiment that is given to it: for a thousand experiments it is built once."""
     query = select(MetricValue.name, MetricValue.split, MetricValue.epoch, MetricValue.value).where(
         MetricValue.experiment_id == bindparam("experiment_id"), MetricValue.name.in_(metrics)

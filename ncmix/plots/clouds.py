@@ -18,14 +18,16 @@ Json = dict[str, Any]
 # Inches of a square in a window of a thousand pixels, for the room that names need.
 _LARGE, _SMALL = 4.4, 2.2
 
-# More dots than this in a panel are drawn by WebGL.
-_FEW = 6000
+# WebGL is quick with more dots than this in a panel, but draws over everything else.
+_MOST_WITHOUT_WEBGL = 6000
 
 
 def traces(cloud: Cloud, colours: theme.Palette, layout: Layout) -> Iterator[Json]:
     """Mixtures, classifier rows, names of classes but in a grid, and what theory expects."""
     probe, large = cloud.probe, layout == "plane"
-    for first, second in sorted({*zip(probe.first.tolist(), probe.second.tolist(), strict=True)}, key=_same_first):
+    pairs = {*zip(probe.first.tolist(), probe.second.tolist(), strict=True)}
+    # Below those of different classes lie those of the same.
+    for first, second in sorted(pairs, key=lambda pair: (pair[0] != pair[1], pair)):
         yield _mixtures(probe, first, second, colours, 4 if large else 2.5)
     tips = cloud.factor * np.asarray(probe.classifier, np.float64)
     # From the origin to each tip and back: one line for all three.
@@ -51,18 +53,13 @@ def traces(cloud: Cloud, colours: theme.Palette, layout: Layout) -> Iterator[Jso
             }  # fmt: skip
 
 
-def _same_first(pair: tuple[int, int]) -> tuple[bool, tuple[int, int]]:
-    return pair[0] != pair[1], pair
-
-
 def _mixtures(probe: Probe, first: int, second: int, colours: theme.Palette, size: float) -> Json:
     """The mixtures of two classes, which may be one."""
     some_P = (probe.first == first) & (probe.second == second)
     called = {number: escaped(name) for number, name in zip(probe.classes, probe.class_names, strict=True)}
     name, hue = ("same class", colours.same) if first == second else ("different classes", colours.different)
     return {
-        # WebGL is quick with very many, but draws over everything else.
-        "type": "scatter" if len(probe.points) <= _FEW else "scattergl",
+        "type": "scatter" if len(probe.points) <= _MOST_WITHOUT_WEBGL else "scattergl",
         "mode": "markers", "name": name, "legendgroup": name,
         "x": _packed(probe.points[some_P, 0]), "y": _packed(probe.points[some_P, 1]),
         # Ink at λ = ½, as in `plane.hues`.

@@ -3,8 +3,6 @@
 Shapes: P dots, 2 coordinates.
 """
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
@@ -12,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path
-from matplotlib.transforms import Affine2D, BboxTransformFrom, BboxTransformTo, IdentityTransform, Transform
+from matplotlib.transforms import Affine2D, BboxTransform, IdentityTransform
 from numpy.typing import NDArray
 
 # A dot is no circle but a polygon, drawn in three quarters of the time: at this size nobody can tell.
@@ -37,9 +35,17 @@ class Dots(PathCollection):
             area: of a dot, in points².
             dpi: the resolution of the bitmap; None for shapes.
         """
-        self._looks: dict[str, Any] = {"facecolors": rgb_P3, "linewidths": 0, "alpha": 0.85}
-        self._panel, self._at_P2, self._area, self._dpi = axes, at_P2, area, dpi
-        super().__init__([_DOT], [area], offsets=at_P2, offset_transform=axes.transData, zorder=2, **self._looks)
+        self._panel, self._dpi = axes, dpi
+        super().__init__(
+            [_DOT],
+            [area],
+            offsets=at_P2,
+            offset_transform=axes.transData,
+            facecolors=rgb_P3,
+            linewidths=0,
+            alpha=0.85,
+            zorder=2,
+        )
         self.set_transform(IdentityTransform())
 
     def draw(self, renderer: RendererBase) -> None:
@@ -48,7 +54,7 @@ class Dots(PathCollection):
             super().draw(renderer)
             return
         box = self._panel.get_window_extent()
-        # Of files, the lowest line is the first.
+        # Such files have the lowest line first.
         renderer.draw_image(renderer.new_gc(), box.x0, box.y0, self._bitmap(self._dpi)[::-1])
 
     def _bitmap(self, dpi: int) -> NDArray[np.uint8]:
@@ -56,8 +62,14 @@ class Dots(PathCollection):
         wide, high = self._panel.get_window_extent().transformed(self._panel.figure.dpi_scale_trans.inverted()).size
         paper = Figure((wide, high), dpi)
         paper.patch.set_visible(False)
-        places: Transform = BboxTransformFrom(self._panel.viewLim) + BboxTransformTo(paper.bbox)
-        alike = PathCollection([_DOT], [self._area], offsets=self._at_P2, offset_transform=places, **self._looks)
+        alike = PathCollection(
+            [_DOT],
+            self.get_sizes(),
+            offsets=self.get_offsets(),
+            offset_transform=BboxTransform(self._panel.viewLim, paper.bbox),
+            facecolors=self.get_facecolor(),
+            linewidths=0,
+        )
         alike.set_transform(IdentityTransform())
         paper.add_artist(alike)
         canvas = FigureCanvasAgg(paper)

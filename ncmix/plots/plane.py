@@ -22,7 +22,7 @@ from ncmix.plots.picture import Cloud, Panel, Picture
 from ncmix.results import Channels, Probe
 
 # More dots than this in a file of vectors become a bitmap a panel: no viewer opens a million circles.
-VECTOR_POINTS = 20_000
+_MOST_SHAPES = 20_000
 
 LONGEST_CLASS = 20
 
@@ -42,7 +42,7 @@ def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
     theme.title(figure, picture.title, frame.left, colours)
     if shared:
         theme.subtitle(figure, naming.shortened(shared, int(frame.width / 0.07)), frame.left, _SHARED_DOWN, colours)
-    crowded = sum(len(_cloud(panel).probe.points) for panel in picture.panels) > VECTOR_POINTS
+    crowded = sum(len(_cloud(panel).probe.points) for panel in picture.panels) > _MOST_SHAPES
     for panel, place in zip(picture.panels, frame.places(), strict=True):
         axes = figure.add_axes(place, axes_class=ticks.Bare)
         _panel(axes, panel, frame.side, colours, small=small, dpi=size.dpi if crowded else None)
