@@ -28,7 +28,7 @@ def traces(cloud: Cloud, colours: theme.Palette, layout: Layout) -> Iterator[Jso
     pairs = {*zip(probe.first.tolist(), probe.second.tolist(), strict=True)}
     # Below those of different classes lie those of the same.
     for first, second in sorted(pairs, key=lambda pair: (pair[0] != pair[1], pair)):
-        yield _mixtures(probe, first, second, colours, 4 if large else 2.5)
+        yield from _mixtures(probe, first, second, colours, 4 if large else 2.5)
     tips = cloud.factor * np.asarray(probe.classifier, np.float64)
     # From the origin to each tip and back: one line for all three.
     spokes = np.stack([np.zeros_like(tips), tips, np.zeros_like(tips)], 1).reshape(-1, 2)
@@ -53,14 +53,20 @@ def traces(cloud: Cloud, colours: theme.Palette, layout: Layout) -> Iterator[Jso
             }  # fmt: skip
 
 
-def _mixtures(probe: Probe, first: int, second: int, colours: theme.Palette, size: float) -> Json:
-    """The mixtures of two classes, which may be one."""
+def _mixtures(probe: Probe, first: int, second: int, colours: theme.Palette, size: float) -> Iterator[Json]:
+    """The mixtures of two classes, which may be one, and their entry of the legend.
+
+    Without one of its own a legend would show whatever colour the first mixture has.
+    """
     some_P = (probe.first == first) & (probe.second == second)
     called = {number: escaped(name) for number, name in zip(probe.classes, probe.class_names, strict=True)}
     name, hue = ("same class", colours.same) if first == second else ("different classes", colours.different)
-    return {
+    kind = {"mode": "markers", "name": name, "legendgroup": name}
+    yield {**kind, "type": "scatter", "x": [None], "y": [None], "marker": {"size": size, "color": hue}}
+    yield {
+        **kind,
         "type": "scatter" if len(probe.points) <= _MOST_WITHOUT_WEBGL else "scattergl",
-        "mode": "markers", "name": name, "legendgroup": name,
+        "showlegend": False,
         "x": _packed(probe.points[some_P, 0]), "y": _packed(probe.points[some_P, 1]),
         # Ink at λ = ½, as in `plane.hues`.
         "marker": {"size": size, "color": _packed(np.abs(2 * probe.lam[some_P] - 1)),

@@ -126,7 +126,11 @@ def test_interactive_mixtures_lie_below_the_names_of_their_classes_and_clear_of_
 
 def test_interactive_mixtures_say_of_what_they_are_and_are_coloured_as_in_the_image():
     probe = synthetic.probe()
-    made = [t for t in figure(plots.last_layer(synthetic.run()))["data"] if "customdata" in t]
+    drawn = figure(plots.last_layer(synthetic.run()))["data"]
+    legend = {t["name"]: t["marker"]["color"] for t in drawn if t.get("showlegend")}
+    colours = theme.palette("light")
+    assert legend == {"same class": colours.same, "different classes": colours.different, "classifier row": colours.ink}
+    made = [t for t in drawn if "customdata" in t]
     assert sum(len(unpacked(trace["x"])) for trace in made) == len(probe.points)
     called = dict(zip(probe.classes, probe.class_names, strict=True))
     for trace in made:
@@ -136,8 +140,8 @@ def test_interactive_mixtures_say_of_what_they_are_and_are_coloured_as_in_the_im
         assert unpacked(trace["customdata"]).tolist() == probe.lam[mine].tolist()
         (_, ink), (_, hue) = trace["marker"]["colorscale"]
         share = unpacked(trace["marker"]["color"])[:, None]
-        drawn = share * np.array(to_rgb(hue)) + (1 - share) * np.array(to_rgb(ink))
-        assert drawn == pytest.approx(plane.hues(probe, theme.palette("light"))[mine], abs=1e-6)
+        shown = share * np.array(to_rgb(hue)) + (1 - share) * np.array(to_rgb(ink))
+        assert shown == pytest.approx(plane.hues(probe, colours)[mine], abs=1e-6)
 
 
 def test_a_page_that_stands_alone_holds_plotly_itself():
