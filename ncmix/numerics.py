@@ -88,5 +88,6 @@ def arithmetic(float32: Float32 = "ieee", deterministic: bool = False, searching
         yield
     finally:
         conv.fp32_precision, matmul.fp32_precision = before[:2]
-        torch.use_deterministic_algorithms(before[2])
+        if deterministic:  # to set it imports PyTorch's compiler
+            torch.use_deterministic_algorithms(before[2])
         torch.backends.cudnn.benchmark, torch.backends.cudnn.benchmark_limit = searched

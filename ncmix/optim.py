@@ -3,9 +3,10 @@
 Weight decay acts on every parameter, those of batch normalisation and biases included, as in the papers reproduced.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from ncmix import spec
 from ncmix.spec import Adam, AdamW, Constant, Cosine, MultiStep, Schedule, Sgd
 
 Parameters = list[nn.Parameter]
+T = TypeVar("T", bound=torch.optim.Optimizer)
 
 
 def build(optimizer: spec.Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -49,7 +51,33 @@ def on_gpu(parameters: Parameters) -> bool:
     return all(p.is_cuda for p in parameters)
 
 
-class DecoupledSgd(torch.optim.SGD):
+def eager(kind: type[T]) -> type[T]:
+    """The methods of this optimizer without PyTorch's marks for its compiler, which never meets it.
+
+    To set its mark, the first call of a method imports the whole compiler: more than a second of every start.
+    """
+    for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
+        setattr(kind, name, inspect.unwrap(getattr(kind, name)))
+    kind.step = torch.no_grad()(inspect.unwrap(kind.step))
+    return kind
+
+
+@eager
+class EagerSgd(torch.optim.SGD):
+    """PyTorch's."""
+
+
+@eager
+class EagerAdam(torch.optim.Adam):
+    """PyTorch's."""
+
+
+@eager
+class EagerAdamW(torch.optim.AdamW):
+    """PyTorch's."""
+
+
+class DecoupledSgd(EagerSgd):
     """SGD whose decay shrinks the weights, w ← (1 − lr·ω)w, before the step and never enters the momentum.
 
     (Loshchilov & Hutter 2019, Algorithm 1, with the decay scaled by the current lr as in AdamW.)
@@ -82,15 +110,15 @@ def _sgd(sgd: Sgd, parameters: Parameters) -> torch.optim.Optimizer:
     shared = {"lr": sgd.lr, "momentum": sgd.momentum, "nesterov": sgd.nesterov, "fused": on_gpu(parameters)}
     if sgd.decoupled:
         return DecoupledSgd(parameters, **shared, decay=sgd.weight_decay)
-    return torch.optim.SGD(parameters, **shared, weight_decay=sgd.weight_decay)
+    return EagerSgd(parameters, **shared, weight_decay=sgd.weight_decay)
 
 
 def _adam(adam: Adam, parameters: Parameters) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, **_adaptive(adam, parameters))
+    return EagerAdam(parameters, **_adaptive(adam, parameters))
 
 
 def _adamw(adam: AdamW, parameters: Parameters) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, **_adaptive(adam, parameters))
+    return EagerAdamW(parameters, **_adaptive(adam, parameters))
 
 
 def _adaptive(adam: Adam | AdamW, parameters: Parameters) -> dict[str, Any]:

@@ -44,10 +44,11 @@ def _given() -> Lease | None:
     """The lease of a child that was started ahead of its task, once it comes; None if none will."""
     # What cannot be imported is said by `_run`: then there is an experiment to say it of.
     with suppress(ImportError):
-        # PyTorch's optimizers import it in their first step, for seconds.
-        import torch._dynamo  # noqa: F401, PLC0415
-
         import worker.training  # noqa: F401, PLC0415
+
+        if os.environ.get("CUDA_VISIBLE_DEVICES"):
+            # What a GPU runs is compiled; to load the compiler takes another second.
+            import torch._dynamo  # noqa: F401, PLC0415
     experiment, _, fence = sys.stdin.readline().partition(" ")
     return Lease(experiment, int(fence)) if fence else None
 

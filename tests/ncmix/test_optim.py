@@ -1,7 +1,10 @@
 """Optimizers and schedules, up to the law of nc0: how the sum of the classifier's rows moves is known in advance."""
 
 import copy
+import inspect
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -171,3 +174,36 @@ def test_warm_up_rises_by_the_step_to_the_full_rate(schedule):
 def test_cosine_after_warm_up_uses_what_is_left():
     found = rates(Cosine(warmup_epochs=2))
     assert found[20:] == pytest.approx([0.4 * (1 + math.cos(math.pi * i / 40)) for i in range(40)])
+
+
+@pytest.mark.parametrize("choice", [Sgd(lr=0.1, momentum=0.9), Adam(), AdamW()], ids=lambda o: o.kind)
+def test_they_step_as_those_of_pytorch_do(choice):
+    """What is left out of them for a faster start takes nothing from what they compute, bit by bit."""
+    theirs = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[choice.kind]
+    ours_net = nn.Linear(8, 5)
+    their_net = copy.deepcopy(ours_net)
+    ours = optim.build(choice, ours_net.parameters())
+    words = inspect.signature(theirs).parameters
+    group = {word: value for word, value in ours.param_groups[0].items() if word in words and word != "params"}
+    pairs = [(ours_net, ours), (their_net, theirs(their_net.parameters(), **group))]
+    for x_B in torch.randn(20, 16, 8):
+        for network, optimizer in pairs:
+            optimizer.zero_grad()
+            network(x_B).square().sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(ours_net.state_dict(), their_net.state_dict(), rtol=0, atol=0)
+    assert repr(ours.state_dict()) == repr(pairs[1][1].state_dict())
+
+
+def test_training_on_a_cpu_does_not_load_the_compiler():
+    """It would take a second of every start."""
+    program = """
+import sys
+from pathlib import Path
+from ncmix.datahome import DataHome
+from ncmix.train import run
+from tests.toys import toy
+assert [item.epoch for item in run(toy(), "cpu", DataHome(Path()))]
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=100)
