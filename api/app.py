@@ -108,7 +108,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watch = context.watch
     app.state.context = context
     # The first picture shall not wait a second for matplotlib; nor shall the first request of anything.
-    warming = asyncio.create_task(asyncio.to_thread(_warm))
+    warming = asyncio.create_task(asyncio.to_thread(_settle, settings.warm))
     heartbeat = Heartbeat(settings.heartbeat_dir, "api")
     name, stopping = f"{socket.gethostname()}:{os.getpid()}:api", threading.Event()
 
@@ -138,8 +138,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         context.close()
 
 
-def _warm() -> None:
-    warm()
+def _settle(drawing: bool) -> None:
+    if drawing:
+        warm()
     # What was imported stays: the collector of garbage need not look through it again while a picture waits.
     gc.freeze()
 

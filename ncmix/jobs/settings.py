@@ -64,7 +64,7 @@ class Settings:
         slots_per_gpu: how many experiments share a GPU, and its memory, if `slots` is `auto`.
         mps: whether slots that share a GPU use it at the same time, by NVIDIA's Multi-Process Service.
         gpu_memory_fraction: the share of a GPU's memory that a child may use.
-        warm: whether an idle slot keeps a child that has loaded PyTorch.
+        warm: whether an idle slot keeps a child that has loaded PyTorch, and an API loads at once what it draws with.
         max_attempts: how many times an experiment may die with its worker or its child.
         backoff_seconds: how long an experiment rests after its first such death; doubled after each further one.
         log_limit: how many bytes of an attempt's output are kept.

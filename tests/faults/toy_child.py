@@ -18,7 +18,7 @@ from ncmix.jobs.database import Database, patiently
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, LeaseLostError, Reason
 from ncmix.results import ArraySet, Tick
-from tests.toys import snapshot
+from tests.snapshots import snapshot
 from worker import leash
 from worker.outcome import Outcome, write
 

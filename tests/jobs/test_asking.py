@@ -13,7 +13,8 @@ from ncmix.jobs.states import Lease, NotAllowedError, Reason, State
 from ncmix.jobs.tables import Experiment
 from ncmix.spec import SpecError
 from tests.jobs.helpers import claim, expire, get, keep_end, reap, submit, try_claim
-from tests.toys import snapshot, toy
+from tests.snapshots import snapshot
+from tests.toys import toy
 
 KILLED = Reason("killed", "It was killed.")
 Verb = Callable[[Session, str], Experiment]

@@ -14,7 +14,8 @@ from ncmix.jobs.states import Lease, LeaseLostError, Reason
 from ncmix.jobs.tables import CheckpointFile, Event, FeatureSet, MetricValue
 from ncmix.spec import extended
 from tests.jobs.helpers import claim, get, submit
-from tests.toys import probe, snapshot, toy
+from tests.snapshots import probe, snapshot
+from tests.toys import toy
 
 
 @pytest.fixture

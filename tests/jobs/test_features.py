@@ -13,7 +13,8 @@ from ncmix.jobs.states import Lease, LeaseLostError
 from ncmix.jobs.tables import FeatureChunk
 from ncmix.results import ArraySet, Probe
 from tests.jobs.helpers import claim, submit
-from tests.toys import probe, snapshot, toy
+from tests.snapshots import probe, snapshot
+from tests.toys import toy
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from ncmix.jobs.states import (
 )
 from ncmix.jobs.tables import Experiment
 from tests.jobs.helpers import claim, expire, get, reap, rested, submit, try_claim
-from tests.toys import snapshot, toy
+from tests.snapshots import snapshot
+from tests.toys import toy
 
 KILLED = Reason("killed", "It was killed.")
 

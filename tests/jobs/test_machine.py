@@ -37,7 +37,8 @@ from ncmix.jobs.states import (
 )
 from ncmix.jobs.tables import Experiment
 from tests.jobs.helpers import expire, keep_end
-from tests.toys import snapshot, toy
+from tests.snapshots import snapshot
+from tests.toys import toy
 
 ATTEMPTS = 2
 KILLED, BROKEN = Reason("killed", "It was killed."), Reason("error", "It is broken.")

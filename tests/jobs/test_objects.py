@@ -22,7 +22,8 @@ from ncmix.results import ArraySet
 from tests.api.lives import Lives
 from tests.jobs.helpers import claim, submit
 from tests.servers import S3
-from tests.toys import snapshot, toy
+from tests.snapshots import snapshot
+from tests.toys import toy
 
 H = np.random.default_rng(0).standard_normal((1500, 1024), np.float32)
 KEPT = ArraySet("train", {"H": H, "y": np.arange(1500) % 10}, {"some": "fact"})

@@ -9,7 +9,8 @@ from ncmix.jobs.queries import Filters
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import UnknownExperimentError
 from tests.jobs.helpers import claim, submit
-from tests.toys import snapshot, toy
+from tests.snapshots import snapshot
+from tests.toys import toy
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])

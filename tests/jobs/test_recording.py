@@ -12,7 +12,8 @@ from ncmix.jobs.states import Lease, LeaseLostError
 from ncmix.jobs.tables import LOG_CHUNK_BYTES
 from ncmix.results import Metric, MetricRow, Snapshot, Tick
 from tests.jobs.helpers import claim, get, submit
-from tests.toys import snapshot, toy
+from tests.snapshots import snapshot
+from tests.toys import toy
 
 
 @pytest.fixture

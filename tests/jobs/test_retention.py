@@ -15,7 +15,8 @@ from ncmix.jobs.settings import Keep, Settings, SettingsError
 from ncmix.jobs.tables import CheckpointFile, Experiment, FeatureSet
 from ncmix.results import ArraySet
 from tests.jobs.helpers import claim, get, submit
-from tests.toys import snapshot, toy
+from tests.snapshots import snapshot
+from tests.toys import toy
 
 SET_BYTES = 100 * 4 * 4
 

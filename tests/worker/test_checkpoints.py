@@ -31,7 +31,7 @@ MANY: dict[str, Any] = {
 }
 # An epoch of seconds, in whose midst it can be stopped.
 LONG: dict[str, Any] = {
-    "dataset": {"kind": "gaussian", "classes": 3, "dim": 4, "train_per_class": 30_000, "test_per_class": 10},
+    "dataset": {"kind": "gaussian", "classes": 3, "dim": 4, "train_per_class": 15_000, "test_per_class": 10},
     "mix": "mixup",
     "epochs": 2,
 }
