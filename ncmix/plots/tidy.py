@@ -1,31 +1,46 @@
-"""A picture as the numbers drawn in it: one row a point or cell, with what is needed to read them."""
+"""A picture as the numbers drawn in it: one row a point or cell, with what is needed to read them.
+
+Shapes: N rows.
+"""
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from io import StringIO
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import pydantic_core
+from numpy.typing import NDArray
 
 from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Mark, Panel, Picture
+from ncmix.results import Channels
 
-Columns = dict[str, list[Any]]
+# What all rows of a part share, or what each has: numbers (N,), or texts.
+Shared = str | int | None
+Column = Shared | NDArray[Any] | list[str]
 
-_LINES = ("panel", "group", "style", "x", "y", "std", "runs")
-_MAPS = ("panel", "group", "row", "column", "value", "runs")
-_CLOUDS = ("panel", "group", "epoch", "style", "x", "y", "lam", "first", "second")
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of the table, by columns, whose names depend on what the plot is made of: lines, heat maps or clouds.
+
+    Before these columns stand the panel and the group.
+    """
+
+    count: int
+    columns: dict[str, Column]
 
 
 def to_csv(picture: Picture) -> bytes:
     """One header line, then a line a row; what is undefined is empty."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    data = columns(picture)
-    writer.writerow(data)
-    writer.writerows(zip(*data.values(), strict=True))  # None is written as nothing
-    return text.getvalue().encode()
+    parts = list(_parts(picture))
+    lines = [",".join(parts[0].columns).encode()]
+    for part in parts:
+        lines += map(b",".join, zip(*(_cells(c, part.count) for c in part.columns.values()), strict=False))
+    return b"\n".join(lines) + b"\n"
 
 
 def to_json(picture: Picture) -> bytes:
@@ -37,9 +52,8 @@ def to_json(picture: Picture) -> bytes:
         "groups": list(picture.groups),
         "panels": [_panel(panel) for panel in picture.panels],
         "styles": {style: STYLES[style].meaning for style in picture.key},
-        "data": columns(picture),
     }
-    return pydantic_core.to_json(held)
+    return pydantic_core.to_json(held)[:-1] + b',"data":{' + _data(list(_parts(picture))) + b"}}"
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
@@ -53,25 +67,44 @@ def _axis(axis: Axis) -> dict[str, str]:
     return {"label": axis.label, "scale": "log" if axis.log else "linear"}
 
 
-def columns(picture: Picture) -> Columns:
-    """The table by columns, whose names depend on what the plot is made of: lines, heat maps or clouds."""
-    made: Columns = {}
+def _data(parts: list[Part]) -> bytes:
+    """The columns as members of an object."""
+    columns = (
+        b'"%b":[%b]' % (name.encode(), b",".join(_values(part.columns[name], part.count) for part in parts if part.count))
+        for name in parts[0].columns
+    )
+    return b",".join(columns)
+
+
+def _values(column: Column, count: int) -> bytes:
+    """A column as values of JSON with commas between. Numbers are written by the list: one by one it takes long."""
+    if isinstance(column, np.ndarray | list):
+        listed = column.tolist() if isinstance(column, np.ndarray) else column
+        return pydantic_core.to_json(listed, inf_nan_mode="null")[1:-1]
+    return b",".join([pydantic_core.to_json(column)] * count)
+
+
+def _cells(column: Column, count: int) -> Iterable[bytes]:
+    """A column as cells of CSV."""
+    if isinstance(column, np.ndarray):
+        return _values(column, count).replace(b"null", b"").split(b",")
+    return map(_cell, column) if isinstance(column, list) else repeat(_cell(column), count)
+
+
+def _cell(value: Shared) -> bytes:
+    text = StringIO()
+    csv.writer(text, lineterminator="").writerow(["", value])  # None is written as nothing, and a lone "" in quotes
+    return text.getvalue()[1:].encode()
+
+
+def _parts(picture: Picture) -> Iterator[Part]:
     for number, panel in enumerate(picture.panels):
         for mark in panel.marks:
-            names, parts = _table(mark)
-            made = made or {name: [] for name in names}
-            _extend(made, panel.name or _before(picture, number), _group(picture, mark), parts)
-    return made
-
-
-def _table(mark: Mark) -> tuple[tuple[str, ...], list[list[Any]]]:
-    match mark:
-        case Line():
-            return _LINES, _line(mark)
-        case HeatMap():
-            return _MAPS, _cells(mark)
-        case Cloud():
-            return _CLOUDS, _points(mark)
+            place: dict[str, Column] = {
+                "panel": panel.name or _before(picture, number),
+                "group": None if mark.group is None else picture.groups[mark.group],
+            }
+            yield from (Part(part.count, place | part.columns) for part in _rows(mark))
 
 
 def _before(picture: Picture, number: int) -> str:
@@ -79,55 +112,51 @@ def _before(picture: Picture, number: int) -> str:
     return next(p.name for p in reversed(picture.panels[: number + 1]) if p.name)
 
 
-def _group(picture: Picture, mark: Mark) -> str | None:
-    return None if mark.group is None else picture.groups[mark.group]
+def _rows(mark: Mark) -> Iterator[Part]:
+    match mark:
+        case Line():
+            yield _line(mark)
+        case HeatMap():
+            yield _map(mark)
+        case Cloud():
+            yield from _cloud(mark)
 
 
-def _extend(made: Columns, panel: str, group: str | None, parts: list[list[Any]]) -> None:
-    count = len(parts[0])
-    made["panel"] += [panel] * count
-    made["group"] += [group] * count
-    for name, values in zip([n for n in made if n not in ("panel", "group")], parts, strict=True):
-        made[name] += values
+def _line(line: Line) -> Part:
+    return Part(len(line.x), {"style": line.style, "x": line.x, "y": line.y, "std": line.std, "runs": line.runs})
 
 
-def _line(line: Line) -> list[list[Any]]:
-    count = len(line.x)
-    std = [None] * count if line.std is None else plain(line.std)
-    return [[line.style] * count, plain(line.x), plain(line.y), std, [line.runs] * count]
-
-
-def _cells(heat: HeatMap) -> list[list[Any]]:
+def _map(heat: HeatMap) -> Part:
     rows, columns = heat.values.shape
-    return [
-        [name for name in heat.rows for _ in range(columns)],
-        list(heat.columns) * rows,
-        plain(heat.values.ravel()),
-        [heat.runs] * (rows * columns),
-    ]
+    named = {"row": [name for name in heat.rows for _ in range(columns)], "column": list(heat.columns) * rows}
+    return Part(rows * columns, {**named, "value": heat.values.ravel(), "runs": heat.runs})
 
 
-def _points(cloud: Cloud) -> list[list[Any]]:
+def _cloud(cloud: Cloud) -> Iterator[Part]:
     """Mixtures, then the classifier rows as enlarged, then what theory expects."""
     probe = cloud.probe
-    rows = [["mixture", *p, lam, int(a), int(b)] for p, lam, a, b in _mixtures(cloud)]
-    tips = cloud.factor * np.asarray(probe.classifier, np.float64)
-    rows += [["classifier", *tip.tolist(), None, k, k] for tip, k in zip(tips, probe.classes, strict=True)]
-    if fit := probe.theory:
-        a, b, c = probe.classes
-        rows += [["theory", *p, None, k, k] for p, k in zip(fit.same.tolist(), (a, b, c), strict=True)]
-        lam = np.linspace(0, 1, fit.different.shape[1]).tolist()
-        for path, pair in zip(fit.different.tolist(), ((a, b), (b, c), (a, c)), strict=True):
-            rows += [["theory", *p, at, *pair] for p, at in zip(path, lam, strict=True)]
-    return [[cloud.epoch] * len(rows), *(list(column) for column in zip(*rows, strict=True))]
+    classes = np.array(probe.classes)
+    yield _points(cloud, "mixture", probe.points, probe.lam, probe.first, probe.second)
+    yield _points(cloud, "classifier", cloud.factor * np.asarray(probe.classifier, np.float64), None, classes, classes)
+    if probe.theory:
+        yield from _theory(cloud, probe.theory, classes)
 
 
-def _mixtures(cloud: Cloud) -> Iterator[tuple[Any, ...]]:
-    probe = cloud.probe
-    return zip(probe.points.tolist(), probe.lam.tolist(), probe.first.tolist(), probe.second.tolist(), strict=True)
+def _theory(cloud: Cloud, fit: Channels, classes: NDArray[np.integer]) -> Iterator[Part]:
+    yield _points(cloud, "theory", fit.same, None, classes, classes)
+    a, b, c = classes.tolist()
+    for path, (first, second) in zip(fit.different, ((a, b), (b, c), (a, c)), strict=True):
+        yield _points(cloud, "theory", path, np.linspace(0, 1, len(path)), first, second)
 
 
-def plain(values: np.ndarray) -> list[float | None]:
+def _points(
+    cloud: Cloud, style: str, at_N2: NDArray[np.floating], lam: Column, first: Column, second: Column
+) -> Part:
+    columns = {"epoch": cloud.epoch, "style": style, "x": at_N2[:, 0], "y": at_N2[:, 1]}
+    return Part(len(at_N2), {**columns, "lam": lam, "first": first, "second": second})
+
+
+def plain(values: NDArray[np.floating]) -> list[float | None]:
     """Numbers; what is undefined is None."""
     listed: list[float] = np.asarray(values, np.float64).tolist()
     return [v if math.isfinite(v) else None for v in listed]

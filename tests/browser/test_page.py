@@ -273,5 +273,6 @@ def test_without_javascript_there_are_pictures(page: Page, site: Site):
     plain.goto(f"/experiments/{site.plain}")
     expect(plain.get_by_role("img", name="Loss and accuracy over the epochs").first).to_be_visible()
     plain.goto("/?state=failed")
-    expect(plain.locator("tbody tr")).to_have_count(1)
+    expect(plain.locator(f"#row-{site.failed}")).to_be_visible()
+    expect(plain.locator("tbody .state:not(.failed)")).to_have_count(0)
     context.close()

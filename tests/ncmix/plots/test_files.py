@@ -42,7 +42,8 @@ def test_json_and_csv_hold_every_number_that_is_drawn(name):
     assert len(rows) == length == sum(points(mark) for panel in picture.panels for mark in panel.marks)
     assert list(rows[0]) == list(told["data"])
     for column, values in told["data"].items():
-        assert [row[column] for row in rows] == ["" if value is None else str(value) for value in values]
+        kind = next((type(value) for value in values if value is not None), str)
+        assert [kind(row[column]) if row[column] else None for row in rows] == values
 
 
 def points(mark) -> int:
