@@ -56,6 +56,10 @@ fuzz: install  ## ten thousand broken pickles, pictures, YAML texts, checkpoints
 	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),10000)
 	$(BIN)/python -m tests.fuzz.contract --cases $(or $(CASES),10000)
 
+.PHONY: fonts
+fonts: install  ## cut the fonts of figures anew out of matplotlib's
+	$(BIN)/python -m ncmix.plots.fonts.cut
+
 .PHONY: openapi
 openapi: install  ## renew docs/openapi.json, what the API says of itself
 	@mkdir -p build

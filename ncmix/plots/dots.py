@@ -1,28 +1,34 @@
-"""The dots of a cloud as matplotlib draws them: as shapes, or in a file of vectors as one bitmap a panel.
+"""The dots of a cloud: stamped onto a bitmap; in a file of vectors shapes, or where they are many a bitmap a panel.
 
-Shapes: P dots, 2 coordinates.
+Shapes: P dots, 2 coordinates, red, green and blue.
 """
+
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backend_bases import GraphicsContextBase, RendererBase
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
+from matplotlib.colors import to_rgb
 from matplotlib.path import Path
-from matplotlib.transforms import Affine2D, BboxTransform, IdentityTransform
+from matplotlib.transforms import Affine2D, Bbox, BboxTransformFrom, IdentityTransform, Transform
 from numpy.typing import NDArray
+
+from ncmix.plots import png
 
 # A dot is no circle but a polygon, drawn in three quarters of the time: at this size nobody can tell.
 _DOT = Path.unit_regular_polygon(16).transformed(Affine2D().scale(0.5))
+_OPAQUE = 0.85
+
+# On a bitmap colours that differ by less than this share are one: then a stamp is cut for many dots.
+_SHADES = 24
 
 
 class Dots(PathCollection):
-    """Dots in a panel, one colour each.
-
-    A file of vectors holds them as shapes, or as a bitmap of the panel if a resolution is given. (Matplotlib draws what
-    it makes a bitmap of on the whole page, once a panel: with a hundred panels that takes several times as long.)
-    """
+    """Dots in a panel, one colour each. As shapes they keep their order; on a bitmap those of a shade come together."""
 
     def __init__(
         self, axes: Axes, at_P2: NDArray[np.floating], rgb_P3: NDArray[np.float64], area: float, dpi: int | None
@@ -33,9 +39,9 @@ class Dots(PathCollection):
             at_P2: where they lie in it, in the units of its axes.
             rgb_P3: their colours.
             area: of a dot, in points².
-            dpi: the resolution of the bitmap; None for shapes.
+            dpi: in a file of vectors the resolution of a bitmap of the panel; None for shapes.
         """
-        self._panel, self._dpi = axes, dpi
+        self._panel, self._dpi, self._area = axes, dpi, area
         super().__init__(
             [_DOT],
             [area],
@@ -43,35 +49,68 @@ class Dots(PathCollection):
             offset_transform=axes.transData,
             facecolors=rgb_P3,
             linewidths=0,
-            alpha=0.85,
+            alpha=_OPAQUE,
             zorder=2,
         )
         self.set_transform(IdentityTransform())
 
     def draw(self, renderer: RendererBase) -> None:
         """Onto a bitmap, or into a file of vectors."""
-        if self._dpi is None or isinstance(renderer, RendererAgg):
+        if isinstance(renderer, RendererAgg):
+            self._stamp(renderer, self._panel.transData)
+        elif self._dpi is None:
             super().draw(renderer)
-            return
-        box = self._panel.get_window_extent()
-        # Such files have the lowest line first.
-        renderer.draw_image(renderer.new_gc(), box.x0, box.y0, self._bitmap(self._dpi)[::-1])
+        else:
+            box = self._around()
+            _place(renderer, box, self._bitmap(box, self._dpi), self._dpi)
 
-    def _bitmap(self, dpi: int) -> NDArray[np.uint8]:
-        """Red, green, blue and how opaque, of the panel and nothing but these dots."""
-        wide, high = self._panel.get_window_extent().transformed(self._panel.figure.dpi_scale_trans.inverted()).size
-        paper = Figure((wide, high), dpi)
-        paper.patch.set_visible(False)
-        alike = PathCollection(
-            [_DOT],
-            self.get_sizes(),
-            offsets=self.get_offsets(),
-            offset_transform=BboxTransform(self._panel.viewLim, paper.bbox),
-            facecolors=self.get_facecolor(),
-            linewidths=0,
-        )
-        alike.set_transform(IdentityTransform())
-        paper.add_artist(alike)
-        canvas = FigureCanvasAgg(paper)
-        canvas.draw()
-        return np.asarray(canvas.buffer_rgba())
+    def _around(self) -> Bbox:
+        """What the dots take of the page."""
+        at_P2 = self._panel.transData.transform(np.asarray(self.get_offsets()))
+        return Bbox([at_P2.min(axis=0), at_P2.max(axis=0)]).padded(self._area**0.5)
+
+    def _stamp(self, paper: RendererAgg, where: Transform) -> None:
+        at_P2 = where.transform(np.asarray(self.get_offsets()))
+        size = Affine2D().scale(self._area**0.5 * paper.dpi / 72).get_matrix()
+        unlined, as_it_is = _unlined(paper), IdentityTransform().get_matrix()
+        stamp: Any = paper.draw_markers  # takes matrices, too, and is not slowed down by them
+        for rgb, chosen in shades(np.asarray(self.get_facecolor())[:, :3]):
+            stamp(unlined, _DOT, size, Path(at_P2[chosen]), as_it_is, (*rgb, _OPAQUE))
+
+    def _bitmap(self, box: Bbox, dpi: int) -> NDArray[np.uint8]:
+        """That part of the panel with nothing but these dots, its topmost line first."""
+        wide, high = np.ceil(np.array(box.size) * dpi / 72)
+        paper = RendererAgg(wide, high, dpi)
+        page = Affine2D().scale(wide, high)
+        paper.draw_path(_unlined(paper), Path.unit_rectangle(), page, to_rgb(self._panel.get_facecolor()))
+        self._stamp(paper, self._panel.transData + BboxTransformFrom(box) + page)
+        return np.asarray(paper.buffer_rgba())
+
+
+def _unlined(paper: RendererAgg) -> GraphicsContextBase:
+    how = paper.new_gc()
+    how.set_linewidth(0)
+    return how
+
+
+def shades(rgb_P3: NDArray[np.float64]) -> Iterator[tuple[tuple[float, ...], NDArray[np.intp]]]:
+    """Colours and the dots that have about that one, in a mixed order: neither of two hues may hide the other."""
+    steps_P3 = np.rint(rgb_P3 * _SHADES).astype(np.int64)
+    number_P = steps_P3 @ (_SHADES + 1) ** np.arange(3)
+    order_P = np.argsort(number_P, kind="stable")
+    groups = np.split(order_P, np.flatnonzero(np.diff(number_P[order_P])) + 1)
+    for place in np.random.default_rng(0).permutation(len(groups)):
+        yield tuple(steps_P3[groups[place][0]] / _SHADES), groups[place]
+
+
+def _place(renderer: RendererBase, box: Bbox, bitmap: NDArray[np.uint8], dpi: int) -> None:
+    """Put a bitmap there. Into SVG by our own hand: matplotlib's takes three times as long for a larger file."""
+    # Only that of SVG has a writer of elements.
+    if writer := getattr(renderer, "writer", None):
+        _, page = renderer.get_canvas_width_height()
+        at = {"x": box.x0, "y": page - box.y1, "width": box.width, "height": box.height}
+        file = f"data:image/png;base64,{b64encode(png.encode(bitmap, dpi)).decode()}"
+        writer.element("image", attrib={**{name: f"{value:.6g}" for name, value in at.items()}, "xlink:href": file})
+    else:
+        # PDF has the lowest line first.
+        renderer.draw_image(renderer.new_gc(), box.x0, box.y0, bitmap[::-1])

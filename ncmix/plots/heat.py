@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -17,6 +18,26 @@ from ncmix.plots.picture import HeatMap, Picture
 NUMBERED = 12
 
 
+class Cells(AxesImage):
+    """Cells of one colour each over the whole of their axes: matplotlib resamples as if each could be anywhere."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Each value as a rectangle of whole dots; what has more values than dots is left to matplotlib."""
+        values = self.get_array()
+        if values is None or self.axes is None:
+            return
+        box, scale = self.axes.get_window_extent(), renderer.get_image_magnification()
+        wide, high = round(box.width * scale), round(box.height * scale)
+        rows, columns = values.shape
+        if wide < columns or high < rows:
+            super().draw(renderer)
+            return
+        rgba = self.to_rgba(values, bytes=True)
+        dots = rgba[np.arange(high) * rows // high][:, np.arange(wide) * columns // wide]
+        # Renderers have the lowest line first.
+        renderer.draw_image(renderer.new_gc(), box.x0, box.y0, dots[::-1])
+
+
 def draw(axes: Axes, heat: HeatMap, colours: theme.Palette, *, small: bool) -> None:
     """The matrix, its first row on top; a `small` one without numbers."""
     rows, columns = heat.values.shape
@@ -24,7 +45,7 @@ def draw(axes: Axes, heat: HeatMap, colours: theme.Palette, *, small: bool) -> N
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     # Not imshow, which would look for the limits of the data: they are set already.
-    image = AxesImage(
+    image = Cells(
         axes,
         cmap=colourmap(heat, colours),
         norm=Normalize(heat.low, heat.high),

@@ -130,7 +130,7 @@ def _particulars(epoch: int, probe: Probe, factor: float, *, brief: bool) -> Ite
     if not brief:
         yield f"{probe.mode} mode"
     if factor != 1:
-        yield f"classifiers ×{factor:g}"
+        yield f"{'rows' if brief else 'classifiers'} ×{factor:g}"
     if fit := probe.theory:
         found = "is convex" if fit.kappa < CONVEX else f"m = {fit.m:.2g}, λₕ = {fit.lambda_h:.2g}"
         yield f"theory {'' if brief else f'{found}, '}off by {fit.residual:.0%}"

@@ -35,7 +35,7 @@ CHARACTER, LINE = 0.085, 0.14
 
 def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
     """The figure of a picture whose panels hold a cloud each."""
-    small = picture.layout == "grid"
+    small, large = picture.layout == "grid", picture.layout == "plane"
     shared, names = naming.apart(picture.groups)
     frame = _fitted(picture, shared, size)
     figure = theme.canvas(frame.width, frame.height, colours)
@@ -45,14 +45,20 @@ def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
     crowded = sum(len(_cloud(panel).probe.points) for panel in picture.panels) > _MOST_SHAPES
     for panel, place in zip(picture.panels, frame.places(), strict=True):
         axes = figure.add_axes(place, axes_class=ticks.Bare)
-        _panel(axes, panel, frame.side, colours, small=small, dpi=size.dpi if crowded else None)
+        across = _panel(axes, panel, frame.side, colours, named=not small, dpi=size.dpi if crowded else None)
         name, said = naming.words(panel, picture, names)
+        if large:
+            _ticks(axes, colours)
+        else:
+            said = f"{said} · width {across:.2g}"
         # In a grid only the first of a row has a name, which may go on over the others.
         room = frame.width - frame.left if small else frame.side
         name = naming.shortened(name, int(room / 0.08)) if name else ""
         said = naming.shortened(said, int(frame.side / 0.047))
         theme.head(axes, name, said, colours)
-    _key(figure, frame.left, "theory" in picture.key, colours)
+    _key(
+        figure, frame.left, "theory" in picture.key, "axes in units of h" if large else "widths in units of h", colours
+    )
     return figure
 
 
@@ -67,7 +73,8 @@ def _cloud(panel: Panel) -> Cloud:
     return cloud
 
 
-def _panel(axes: Axes, panel: Panel, side: float, colours: theme.Palette, *, small: bool, dpi: int | None) -> None:
+def _panel(axes: Axes, panel: Panel, side: float, colours: theme.Palette, *, named: bool, dpi: int | None) -> float:
+    """Draw it; gives the width of what its frame shows."""
     cloud = _cloud(panel)
     probe, rows_32 = cloud.probe, cloud.factor * np.asarray(cloud.probe.classifier, np.float64)
     _points(axes, probe.points, hues(probe, colours), side, dpi)
@@ -76,7 +83,7 @@ def _panel(axes: Axes, panel: Panel, side: float, colours: theme.Palette, *, sma
         _theory(axes, probe.theory, side, colours)
     paths = probe.theory.different.reshape(-1, 2) if probe.theory else []
     shown_X2 = np.vstack([probe.points, rows_32, [[0, 0]], *paths])
-    _frame_and_names(axes, shown_X2, rows_32, side, [] if small else probe.class_names, colours)
+    return _frame_and_names(axes, shown_X2, rows_32, side, probe.class_names if named else [], colours)
 
 
 def _theory(axes: Axes, channels: Channels, side: float, colours: theme.Palette) -> None:
@@ -147,14 +154,18 @@ def _frame_and_names(
     inches: float,
     class_names: Sequence[str],
     colours: theme.Palette,
-) -> None:
-    """A square frame around all that is shown, with each class's name above or below what surrounds its classifier."""
+) -> float:
+    """A square frame around all that is shown, with each class's name above or below what surrounds its classifier.
+
+    Gives its width in units of the axes.
+    """
     middle_2, side = _square(shown_X2)
     if class_names:
         names = [naming.shortened(name, LONGEST_CLASS) for name in class_names]
         at_32, middle_2, side = placed(shown_X2, rows_32, inches, names)
         _names(axes, at_32, names, colours)
     _frame(axes, middle_2, side, colours)
+    return side
 
 
 def _names(axes: Axes, at_32: NDArray[np.float64], names: Sequence[str], colours: theme.Palette) -> None:
@@ -203,12 +214,17 @@ def _frame(axes: Axes, middle_2: NDArray[np.float64], side: float, colours: them
     axes.set_aspect("equal", adjustable="box")
     axes.spines[:].set(visible=True, color=colours.grid, linewidth=0.8)
     for axis in (axes.xaxis, axes.yaxis):
+        ticks.none(axis)
+
+
+def _ticks(axes: Axes, colours: theme.Palette) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
         ticks.plain(axes, axis, colours, grid=False)
 
 
-def _key(figure: Figure, left: float, theory: bool, colours: theme.Palette) -> None:
-    """Two strips of colour over λ, and the signs of a classifier row and of the theory."""
+def _key(figure: Figure, left: float, theory: bool, unit: str, colours: theme.Palette) -> None:
+    """Two strips of colour over λ, the signs of a classifier row and of the theory, and what is said of the unit."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes(((left + 0.95) / width, 0.36 / height, 1.4 / width, 0.27 / height))
     lam = np.linspace(0, 1, 256)
@@ -223,7 +239,7 @@ def _key(figure: Figure, left: float, theory: bool, colours: theme.Palette) -> N
     axes.scatter([1.22], [0.5], s=30, c=colours.ink, marker="D", linewidths=0, clip_on=False)
     if theory:
         axes.plot([1.16, 1.28], [1.5, 1.5], color=colours.theory, linewidth=1.3, clip_on=False)
-    said = ["classifier row", *(["theory, best fit"] if theory else []), "axes in units of h"]
+    said = ["classifier row", *(["theory, best fit"] if theory else []), unit]
     for place, text in enumerate(said):
         y = place + 0.5
         note = axes.annotate(text, (1.22, y), (8, 0), textcoords="offset points", va="center")

@@ -69,11 +69,11 @@ def _axis(axis: Axis) -> dict[str, str]:
 
 def _data(parts: list[Part]) -> bytes:
     """The columns as members of an object."""
-    columns = (
-        b'"%b":[%b]' % (name.encode(), b",".join(_values(part.columns[name], part.count) for part in parts if part.count))
+    filled = [part for part in parts if part.count]
+    return b",".join(
+        b'"%b":[%b]' % (name.encode(), b",".join(_values(part.columns[name], part.count) for part in filled))
         for name in parts[0].columns
     )
-    return b",".join(columns)
 
 
 def _values(column: Column, count: int) -> bytes:
@@ -149,9 +149,7 @@ def _theory(cloud: Cloud, fit: Channels, classes: NDArray[np.integer]) -> Iterat
         yield _points(cloud, "theory", path, np.linspace(0, 1, len(path)), first, second)
 
 
-def _points(
-    cloud: Cloud, style: str, at_N2: NDArray[np.floating], lam: Column, first: Column, second: Column
-) -> Part:
+def _points(cloud: Cloud, style: str, at_N2: NDArray[np.floating], lam: Column, first: Column, second: Column) -> Part:
     columns = {"epoch": cloud.epoch, "style": style, "x": at_N2[:, 0], "y": at_N2[:, 1]}
     return Part(len(at_N2), {**columns, "lam": lam, "first": first, "second": second})
 

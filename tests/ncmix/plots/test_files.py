@@ -15,6 +15,7 @@ from PIL import Image
 
 from ncmix import plots
 from ncmix.plots import PLOTS, THEMES, Options, PlotOptionError, Size, bundle, draw, figure, plane, render, theme
+from ncmix.plots.heat import colourmap
 from ncmix.plots.picture import Cloud, HeatMap, Line
 from tests.ncmix.plots import synthetic
 
@@ -188,3 +189,18 @@ def test_sizes_that_serve_nobody_are_refused(ask, sentence):
 
 def test_every_plot_says_what_it_shows():
     assert all(plot.description.endswith(".") for plot in PLOTS.values())
+
+
+def test_every_cell_of_a_map_has_the_colour_of_its_value_all_over():
+    picture = plots.confusion(RUNS[0])
+    (drawn,) = picture.panels[0].marks
+    (figure := draw(picture)).set_dpi(160)
+    box = figure.axes[0].get_window_extent()
+    image = np.asarray(Image.open(io.BytesIO(render(picture, "png"))))
+    expected = colourmap(drawn, theme.palette("light"))((drawn.values - drawn.low) / (drawn.high - drawn.low))
+    rows, columns = drawn.values.shape
+    for row, column in np.ndindex(rows, columns):
+        # Near its upper left corner: its number stands in the middle.
+        x = box.x0 + box.width * (column + 0.1) / columns
+        y = len(image) - box.y1 + box.height * (row + 0.1) / rows
+        np.testing.assert_allclose(image[int(y), int(x)] / 255, expected[row, column, :3], atol=1 / 255)

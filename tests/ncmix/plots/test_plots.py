@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from ncmix import plots
-from ncmix.plots import IMAGES, PLOTS, THEMES, Options, PlotError, Size, draw, naming, render
+from ncmix.plots import IMAGES, PLOTS, THEMES, Options, PlotError, Size, dots, draw, naming, render
+from ncmix.plots.fonts import families
 from ncmix.plots.letters import Canvas
 from ncmix.results import MetricRow, Run
 from tests.ncmix.plots import synthetic
@@ -123,10 +125,10 @@ def test_two_runs_share_every_panel_in_two_colours():
 
 
 def test_a_png_is_what_the_canvas_drew():
-    figure = draw(plots.nc(synthetic.run(epochs=5)))
-    figure.set_dpi(90)
-    canvas = Canvas(figure)
-    with rc_context({"text.hinting": "no_hinting"}):
+    with rc_context({"text.hinting": "no_hinting", "font.family": families()}):
+        figure = draw(plots.nc(synthetic.run(epochs=5)))
+        figure.set_dpi(90)
+        canvas = Canvas(figure)
         canvas.draw()
     image = Image.open(BytesIO(shown("nc", size=Size(dpi=90))))
     alone = Image.open(BytesIO(render(plots.nc(synthetic.run(epochs=5)), size=Size(dpi=90))))
@@ -250,22 +252,48 @@ def test_very_many_mixtures_are_a_bitmap_a_panel_in_a_vector_file():
 
 
 def test_a_bitmap_in_a_vector_file_has_the_mixtures_where_the_panel_has_them():
-    picture = plots.last_layer(replace(synthetic.run(), probes={0: synthetic.probe(per_pair=5000)}))
-    axes = draw(picture).axes[0]
-    at = axes.transLimits.transform(synthetic.probe(per_pair=5000).points)
-    bitmaps = re.findall(rb"data:image/png;base64,\s*([^\"]+)\"", render(picture, "svg"))
-    drawn = [np.asarray(Image.open(BytesIO(base64.b64decode(each)))) for each in bitmaps]
-    opaque = next(image[..., 3] for image in drawn if image.shape[2] == 4 and (image[..., 3] == 0).any()) > 127
-    high, wide = opaque.shape
-    assert (wide, high) == pytest.approx(axes.get_position().size * draw(picture).get_size_inches() * 160, abs=1)
-    # The dots that each pixel's place asks for, and no others: rows from the lowest up.
-    rows, columns = (at[:, 1] * high).astype(int), (at[:, 0] * wide).astype(int)
-    assert opaque[rows, columns].mean() > 0.99
-    near = np.zeros_like(opaque)
+    probe = synthetic.probe(per_pair=5000)
+    picture = plots.last_layer(replace(synthetic.run(), probes={0: probe}))
+    page = ElementTree.fromstring(render(picture, "svg"))  # noqa: S314 - our own
+    image = next(each for each in page.iter("{http://www.w3.org/2000/svg}image") if "transform" not in each.attrib)
+    file = image.get("{http://www.w3.org/1999/xlink}href").partition("base64,")[2]
+    inked = (np.asarray(Image.open(BytesIO(base64.b64decode(file)))) < 240).any(axis=2)
+    figure = draw(picture)
+    figure.set_dpi(72)
+    # In points from the upper left, as the file has it; then in dots of the bitmap.
+    at = figure.axes[0].transData.transform(probe.points) * (1, -1) + (0, figure.bbox.height)
+    x, y, wide, high = (float(image.get(name)) for name in ("x", "y", "width", "height"))
+    assert (wide, high) == pytest.approx((inked.shape[1] * 72 / 160, inked.shape[0] * 72 / 160), abs=1)
+    columns, rows = ((at - (x, y)) / (wide, high) * inked.shape[::-1]).astype(int).T
+    assert inked[rows, columns].mean() > 0.99
+    near = np.zeros_like(inked)
     for up in range(-3, 4):
         for right in range(-3, 4):
-            near[(rows + up).clip(0, high - 1), (columns + right).clip(0, wide - 1)] = True
-    assert not opaque[~near].any()
+            near[(rows + up).clip(0, len(near) - 1), (columns + right).clip(0, near.shape[1] - 1)] = True
+    assert not inked[~near].any()
+
+
+def test_many_planes_say_how_wide_they_are_instead_of_ticks():
+    runs = [synthetic.run(f"run {number}") for number in range(7)]
+    few, many = last_layer(runs[:6]), last_layer(runs)
+    width = np.ptp(many.axes[0].get_xlim())
+    assert any(text.endswith(f"· width {width:.2g}") for text in texts(many.axes[0]))
+    assert not any("width" in text for text in texts(few.axes[0]))
+    numbers = [
+        [t for t in figure.axes[0].findobj(Text) if re.fullmatch("−?[0-9.]+", t.get_text())] for figure in (few, many)
+    ]
+    assert len(numbers[0]) > 3
+    assert not numbers[1]
+    assert "widths in units of h" in texts(many.axes[-1])
+
+
+def test_on_a_bitmap_dots_of_nearly_one_colour_are_stamped_together_and_none_is_lost():
+    rgb = np.random.default_rng(1).random((500, 3)) * (1, 0.2, 0)
+    groups = list(dots.shades(rgb))
+    assert sorted(np.concatenate([chosen for _, chosen in groups]).tolist()) == list(range(500))
+    assert len(groups) < 250
+    for colour, chosen in groups:
+        np.testing.assert_allclose(rgb[chosen], np.tile(colour, (len(chosen), 1)), atol=0.5 / 24 + 1e-9)
 
 
 @pytest.mark.parametrize(
