@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests start hundreds of processes: without kept bytecode each of them would compile every source anew.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 UV_VERSION := 0.13.9
 
 .PHONY: help
@@ -36,15 +38,15 @@ check: install  ## format, lint, types, import contracts, Dockerfile, bandit
 
 .PHONY: test
 test: install  ## every test but the long ones; starts the servers it needs from this machine's binaries
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-long
 test-long: install  ## the long tests: what is killed, frozen, filled or lost loses nothing
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "long and not compose"
+	$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m "long and not compose"
 
 .PHONY: test-compose
 test-compose: install  ## build the images, start the stack on the CPU, and break it; needs a Docker engine
-	$(BIN)/pytest -q -m compose tests/compose
+	$(PYTEST) -q -m compose tests/compose
 
 # Strict: what is not found in the index's data fails, instead of counting as sound.
 .PHONY: audit
@@ -89,7 +91,7 @@ bench-metrics: install  ## what measuring costs; PEER=DIR adds a checkout of rhu
 
 .PHONY: chaos
 chaos: install  ## kill, freeze and restart everything at random: make chaos SEED=1 MINUTES=2
-	NCMIX_TEST_SEED=$(or $(SEED),1) NCMIX_TEST_MINUTES=$(or $(MINUTES),2) NCMIX_TEST_JOBS=200 $(BIN)/pytest -q tests/faults/test_chaos.py
+	NCMIX_TEST_SEED=$(or $(SEED),1) NCMIX_TEST_MINUTES=$(or $(MINUTES),2) NCMIX_TEST_JOBS=200 $(PYTEST) -q tests/faults/test_chaos.py
 
 .PHONY: lock
 lock: install  ## resolve the newest versions into the hash-locked files
