@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncmix.plots import plane, theme
+from ncmix.plots import framing, theme
 from ncmix.plots.naming import escaped
 from ncmix.plots.picture import Cloud, Layout
 from ncmix.plots.tidy import plain
@@ -85,7 +85,7 @@ def _names(probe: Probe, tips: NDArray[np.float64], colours: theme.Palette, *, l
     """What the classes are called, clear of the mixtures and of the theory."""
     paths = probe.theory.different.reshape(-1, 2) if probe.theory else np.empty((0, 2))
     shown = np.vstack([probe.points, tips, paths])
-    at_32, _, _ = plane.placed(shown, tips, _LARGE if large else _SMALL, probe.class_names)
+    at_32, _, _ = framing.placed(shown, tips, _LARGE if large else _SMALL, probe.class_names)
     return {
         "type": "scatter", "mode": "text", "showlegend": False, "hoverinfo": "skip",
         "x": plain(at_32[:, 0]), "y": plain(at_32[:, 1]), "text": [f"<b>{escaped(n)}</b>" for n in probe.class_names],

@@ -1,10 +1,13 @@
 """Draws clouds: mixed features in the plane of three classifiers, one square panel each, and their key.
 
+A few planes have axes each, with ticks. Many share one sheet, on which each kind of mark is drawn once for all of them:
+axes take longer than what is in them.
+
 Shapes: P mixtures, X points of any kind, 3 classifiers, 2 coordinates in the plane.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,11 +18,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ncmix.plots import layout, naming, theme, ticks
+from ncmix.plots import framing, layout, naming, theme, ticks
 from ncmix.plots.dots import Dots
 from ncmix.plots.options import Size
 from ncmix.plots.picture import Cloud, Panel, Picture
-from ncmix.results import Channels, Probe
+from ncmix.results import Probe
 
 # More dots than this in a file of vectors become a bitmap a panel: no viewer opens a million circles.
 _MOST_SHAPES = 20_000
@@ -29,36 +32,25 @@ LONGEST_CLASS = 20
 # Inches from the top to what names share, and what that takes.
 _SHARED_DOWN, _SHARED_LINE = 0.40, 0.22
 
-# Inches of a class's name: about a bold character's width, a line's height.
-CHARACTER, LINE = 0.085, 0.14
-
 
 def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
     """The figure of a picture whose panels hold a cloud each."""
-    small, large = picture.layout == "grid", picture.layout == "plane"
     shared, names = naming.apart(picture.groups)
     frame = _fitted(picture, shared, size)
     figure = theme.canvas(frame.width, frame.height, colours)
     theme.title(figure, picture.title, frame.left, colours)
     if shared:
         theme.subtitle(figure, naming.shortened(shared, int(frame.width / 0.07)), frame.left, _SHARED_DOWN, colours)
-    crowded = sum(len(_cloud(panel).probe.points) for panel in picture.panels) > _MOST_SHAPES
-    for panel, place in zip(picture.panels, frame.places(), strict=True):
-        axes = figure.add_axes(place, axes_class=ticks.Bare)
-        across = _panel(axes, panel, frame.side, colours, named=not small, dpi=size.dpi if crowded else None)
-        name, said = naming.words(panel, picture, names)
-        if large:
-            _ticks(axes, colours)
-        else:
-            said = f"{said} · width {across:.2g}"
-        # In a grid only the first of a row has a name, which may go on over the others.
-        room = frame.width - frame.left if small else frame.side
-        name = naming.shortened(name, int(room / 0.08)) if name else ""
-        said = naming.shortened(said, int(frame.side / 0.047))
-        theme.head(axes, name, said, colours)
-    _key(
-        figure, frame.left, "theory" in picture.key, "axes in units of h" if large else "widths in units of h", colours
-    )
+    planes = [_plane(panel, frame.side, named=picture.layout != "grid") for panel in picture.panels]
+    heads = [_head(panel, picture, names, frame) for panel in picture.panels]
+    crowded = sum(len(plane.probe.points) for plane in planes) > _MOST_SHAPES
+    look = _Look(colours, frame.side, size.dpi if crowded else None)
+    if large := picture.layout == "plane":
+        _apart(figure, planes, heads, list(frame.places()), look)
+    else:
+        _together(figure, planes, heads, list(frame.places()), look)
+    unit = "axes in units of h" if large else "widths in units of h"
+    _key(figure, frame.left, "theory" in picture.key, unit, colours)
     return figure
 
 
@@ -68,29 +60,145 @@ def _fitted(picture: Picture, shared: str, size: Size) -> layout.Planes:
     return frame.fitted(len(picture.panels), picture.columns, size)
 
 
-def _cloud(panel: Panel) -> Cloud:
+def _head(panel: Panel, picture: Picture, names: Sequence[str], frame: layout.Planes) -> tuple[str, str]:
+    """A panel's name, and what is said below it. In a grid only the first of a row has a name, and may go on."""
+    name, said = naming.words(panel, picture, names)
+    room = frame.width - frame.left if picture.layout == "grid" else frame.side
+    return naming.shortened(name, int(room / 0.08)) if name else "", said
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How planes are drawn: colours, inches of a side, and how fine dots are in files of vectors, None as shapes."""
+
+    colours: theme.Palette
+    inches: float
+    dpi: int | None
+
+    @property
+    def shrunk(self) -> float:
+        """How much smaller than in a panel of the usual size the areas of signs are in a smaller one."""
+        return min(1.0, self.inches / layout.PLANES["plane"].side)
+
+    def words(self, said: str) -> str:
+        """As much of what is said of a panel as fits above it."""
+        return naming.shortened(said, int(self.inches / 0.047))
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """A plane to be drawn: rows as enlarged, names and where they stand, middle and side of what its frame shows."""
+
+    probe: Probe
+    rows_32: NDArray[np.float64]
+    names: Sequence[str]
+    at_32: NDArray[np.float64]
+    middle_2: NDArray[np.float64]
+    side: float
+
+
+def _plane(panel: Panel, inches: float, *, named: bool) -> _Plane:
     (cloud,) = (mark for mark in panel.marks if isinstance(mark, Cloud))
-    return cloud
-
-
-def _panel(axes: Axes, panel: Panel, side: float, colours: theme.Palette, *, named: bool, dpi: int | None) -> float:
-    """Draw it; gives the width of what its frame shows."""
-    cloud = _cloud(panel)
     probe, rows_32 = cloud.probe, cloud.factor * np.asarray(cloud.probe.classifier, np.float64)
-    _points(axes, probe.points, hues(probe, colours), side, dpi)
-    _rows(axes, rows_32, side, colours)
-    if probe.theory:
-        _theory(axes, probe.theory, side, colours)
     paths = probe.theory.different.reshape(-1, 2) if probe.theory else []
     shown_X2 = np.vstack([probe.points, rows_32, [[0, 0]], *paths])
-    return _frame_and_names(axes, shown_X2, rows_32, side, probe.class_names if named else [], colours)
+    if not named:
+        return _Plane(probe, rows_32, (), np.empty((0, 2)), *framing.square(shown_X2))
+    names = [naming.shortened(name, LONGEST_CLASS) for name in probe.class_names]
+    return _Plane(probe, rows_32, names, *framing.placed(shown_X2, rows_32, inches, names))
 
 
-def _theory(axes: Axes, channels: Channels, side: float, colours: theme.Palette) -> None:
+def _apart(
+    figure: Figure,
+    planes: Sequence[_Plane],
+    heads: Sequence[tuple[str, str]],
+    places: Sequence[layout.Place],
+    look: _Look,
+) -> None:
+    """Each plane in axes of its own."""
+    for plane, (name, said), place in zip(planes, heads, places, strict=True):
+        axes = figure.add_axes(place, axes_class=ticks.Bare)
+        marks = _Marks()
+        marks.add(plane, 1.0, np.zeros(2))
+        marks.draw(axes, look)
+        _frame(axes, plane.middle_2, plane.side, look.colours)
+        theme.head(axes, name, look.words(said), look.colours)
+
+
+def _frame(axes: Axes, middle_2: NDArray[np.float64], side: float, colours: theme.Palette) -> None:
+    x, y = middle_2
+    axes.set_xlim(x - side / 2, x + side / 2)
+    axes.set_ylim(y - side / 2, y + side / 2)
+    axes.set_aspect("equal", adjustable="box")
+    axes.spines[:].set(visible=True, color=colours.grid, linewidth=0.8)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
+        ticks.plain(axes, axis, colours, grid=False)
+
+
+def _together(
+    figure: Figure,
+    planes: Sequence[_Plane],
+    heads: Sequence[tuple[str, str]],
+    places: Sequence[layout.Place],
+    look: _Look,
+) -> None:
+    """All planes on one sheet, which is measured in inches; each says how wide it is, instead of ticks."""
+    wide, high = figure.get_size_inches()
+    sheet = figure.add_axes((0, 0, 1, 1), axes_class=ticks.Bare, xlim=(0, wide), ylim=(0, high))
+    sheet.set_axis_off()
+    corners_N2 = np.array(places)[:, :2] * (wide, high)
+    marks = _Marks()
+    for plane, (name, said), (x, y) in zip(planes, heads, corners_N2, strict=True):
+        scale = look.inches / plane.side
+        marks.add(plane, scale, np.array([x, y]) - scale * (plane.middle_2 - plane.side / 2))
+        theme.head_at(sheet, x, y + look.inches, name, look.words(f"{said} · width {plane.side:.2g}"), look.colours)
+    marks.draw(sheet, look)
+    around_52 = look.inches * np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])
+    frames = LineCollection(list(corners_N2[:, None] + around_52), colors=look.colours.grid, linewidths=0.8, zorder=2.5)
+    sheet.add_collection(frames, autolim=False)
+
+
+class _Marks:
+    """What lies in one plane or in many, by kind, as they lie in the axes."""
+
+    def __init__(self) -> None:
+        self._clouds: list[tuple[NDArray[np.floating], Probe]] = []
+        self._spokes: list[NDArray[np.floating]] = []
+        self._paths: list[NDArray[np.floating]] = []
+        self._rings: list[NDArray[np.floating]] = []
+        self._names: list[tuple[NDArray[np.floating], str]] = []
+
+    def add(self, plane: _Plane, scale: float, move_2: NDArray[np.floating]) -> None:
+        """A plane, enlarged and then moved."""
+        self._clouds.append((scale * plane.probe.points + move_2, plane.probe))
+        self._spokes += [np.stack([move_2, scale * tip_2 + move_2]) for tip_2 in plane.rows_32]
+        self._names += zip(scale * plane.at_32 + move_2, plane.names, strict=True)
+        if plane.probe.theory:
+            self._paths += list(scale * plane.probe.theory.different + move_2)
+            self._rings.append(scale * plane.probe.theory.same + move_2)
+
+    def draw(self, axes: Axes, look: _Look) -> None:
+        """Mixtures below classifier rows, these below the channels of the theory, and names above all."""
+        colours = look.colours
+        for at_P2, probe in self._clouds:
+            _points(axes, at_P2, hues(probe, colours), look)
+        _lines(axes, self._spokes, (colours.ink, 1.1), (colours.paper, 2.4), 3.0)
+        diamonds = {"color": colours.ink, "markeredgecolor": colours.paper, "markeredgewidth": 1.0, "zorder": 4}
+        _signs(axes, np.array([tip_2 for _, tip_2 in self._spokes]), "D", 52 * look.shrunk, diamonds)
+        if self._rings:
+            _theory(axes, self._paths, np.concatenate(self._rings), look)
+        for (x, y), name in self._names:
+            text = axes.text(x, y, name, ha="center", va="center", color=colours.ink, fontsize=theme.PANEL, zorder=5)
+            text.set_fontweight("bold")
+
+
+def _theory(axes: Axes, paths: Sequence[NDArray[np.floating]], rings_X2: NDArray[np.floating], look: _Look) -> None:
     """The channels of the theory as lines, and as rings where all mixtures within a class should lie."""
-    _lines(axes, list(channels.different), (colours.theory, 1.3), (colours.paper, 2.8), 3.5)
-    how = {"markerfacecolor": "none", "markeredgecolor": colours.theory, "markeredgewidth": 1.4}
-    _signs(axes, channels.same, "o", 70, side, **how, zorder=3.6)
+    colours = look.colours
+    _lines(axes, paths, (colours.theory, 1.3), (colours.paper, 2.8), 3.5)
+    how = {"markerfacecolor": "none", "markeredgecolor": colours.theory, "markeredgewidth": 1.4, "zorder": 3.6}
+    _signs(axes, rings_X2, "o", 70 * look.shrunk, how)
 
 
 def _lines(
@@ -102,15 +210,9 @@ def _lines(
         axes.add_collection(made, autolim=False)
 
 
-def _signs(axes: Axes, at_X2: NDArray[np.floating], marker: str, area: float, side: float, **how: str | float) -> None:
-    """Markers of that area (points²) in a panel of the usual size."""
-    size = (area * _shrunk(side)) ** 0.5
-    axes.add_artist(Line2D(*at_X2.T, linestyle="", marker=marker, markersize=size, **how))
-
-
-def _shrunk(side: float) -> float:
-    """How much smaller than in a panel of the usual size the areas of signs are in a smaller one."""
-    return min(1.0, side / layout.PLANES["plane"].side)
+def _signs(axes: Axes, at_X2: NDArray[np.floating], marker: str, area: float, how: dict[str, str | float]) -> None:
+    """Markers of that area, in points²."""
+    axes.add_artist(Line2D(*at_X2.T, linestyle="", marker=marker, markersize=area**0.5, **how))
 
 
 def hues(probe: Probe, colours: theme.Palette) -> NDArray[np.float64]:
@@ -125,102 +227,13 @@ def _shaded(hue_P3: NDArray[np.float64], lam_P: NDArray[np.floating], colours: t
     return bright_P1 * hue_P3 + (1 - bright_P1) * np.array(to_rgb(colours.ink))
 
 
-def _points(
-    axes: Axes, points_P2: NDArray[np.floating], rgb_P3: NDArray[np.float64], side: float, dpi: int | None
-) -> None:
+def _points(axes: Axes, at_P2: NDArray[np.floating], rgb_P3: NDArray[np.float64], look: _Look) -> None:
     # In the order drawn, a mixed one: neither kind of pair may hide the other.
-    order_P = np.random.default_rng(0).permutation(len(points_P2))
-    # Not scatter, which would look for the limits of the data, panel by panel: they are set later.
-    area = _size(len(points_P2)) * _shrunk(side)
-    axes.add_collection(Dots(axes, points_P2[order_P], rgb_P3[order_P], area, dpi), autolim=False)
-
-
-def _size(points: int) -> float:
-    """The area of a dot in points²: smaller where there are many."""
-    return float(np.clip(14_000 / points, 1.0, 14.0))
-
-
-def _rows(axes: Axes, rows_32: NDArray[np.float64], side: float, colours: theme.Palette) -> None:
-    _lines(axes, [np.stack([0 * tip_2, tip_2]) for tip_2 in rows_32], (colours.ink, 1.1), (colours.paper, 2.4), 3.0)
-    _signs(
-        axes, rows_32, "D", 52, side, color=colours.ink, markeredgecolor=colours.paper, markeredgewidth=1.0, zorder=4
-    )
-
-
-def _frame_and_names(
-    axes: Axes,
-    shown_X2: NDArray[np.floating],
-    rows_32: NDArray[np.float64],
-    inches: float,
-    class_names: Sequence[str],
-    colours: theme.Palette,
-) -> float:
-    """A square frame around all that is shown, with each class's name above or below what surrounds its classifier.
-
-    Gives its width in units of the axes.
-    """
-    middle_2, side = _square(shown_X2)
-    if class_names:
-        names = [naming.shortened(name, LONGEST_CLASS) for name in class_names]
-        at_32, middle_2, side = placed(shown_X2, rows_32, inches, names)
-        _names(axes, at_32, names, colours)
-    _frame(axes, middle_2, side, colours)
-    return side
-
-
-def _names(axes: Axes, at_32: NDArray[np.float64], names: Sequence[str], colours: theme.Palette) -> None:
-    for (x, y), name in zip(at_32, names, strict=True):
-        text = axes.text(x, y, name, ha="center", va="center", color=colours.ink, fontsize=theme.PANEL, zorder=5)
-        text.set_fontweight("bold")
-
-
-def placed(
-    shown_X2: NDArray[np.floating], rows_32: NDArray[np.float64], inches: float, names: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Where names stand clear of all that is shown in a square of so many inches; its middle and side, to hold both."""
-    half_32 = np.array([(0.5 * CHARACTER * len(name), 0.5 * LINE) for name in names])
-    # The names enlarge the frame, and a larger frame the names: the second guess is close enough.
-    side = _placed(shown_X2, rows_32, _square(shown_X2)[1] / inches * half_32)[2]
-    return _placed(shown_X2, rows_32, side / inches * half_32)
-
-
-def _placed(
-    shown_X2: NDArray[np.floating], rows_32: NDArray[np.float64], room_32: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """The places of names of half those sizes, and the middle and side of a square around everything."""
-    at_32 = np.array([_clear_of(shown_X2, row_2, room_2) for row_2, room_2 in zip(rows_32, room_32, strict=True)])
-    return at_32, *_square(np.vstack([shown_X2, at_32 - room_32, at_32 + room_32]))
-
-
-def _clear_of(
-    shown_X2: NDArray[np.floating], row_2: NDArray[np.float64], room_2: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Where a name of half that size stands above a row that points up, or below it, clear of everything shown."""
-    over_X = np.abs(shown_X2[:, 0] - row_2[0]) <= max(1.1 * room_2[0], 3 * room_2[1])
-    up = 1.0 if row_2[1] >= 0 else -1.0
-    return float(row_2[0]), float(up * (up * shown_X2[over_X, 1]).max() + up * 2.6 * room_2[1])
-
-
-def _square(all_X2: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
-    """The middle and the side of a square around all of it, with a margin."""
-    low_2, high_2 = all_X2.min(axis=0).astype(np.float64), all_X2.max(axis=0).astype(np.float64)
-    return (low_2 + high_2) / 2, float((high_2 - low_2).max()) * 1.06 or 1.0
-
-
-def _frame(axes: Axes, middle_2: NDArray[np.float64], side: float, colours: theme.Palette) -> None:
-    x, y = middle_2
-    axes.set_xlim(x - side / 2, x + side / 2)
-    axes.set_ylim(y - side / 2, y + side / 2)
-    axes.set_aspect("equal", adjustable="box")
-    axes.spines[:].set(visible=True, color=colours.grid, linewidth=0.8)
-    for axis in (axes.xaxis, axes.yaxis):
-        ticks.none(axis)
-
-
-def _ticks(axes: Axes, colours: theme.Palette) -> None:
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(4, steps=theme.STEPS))
-        ticks.plain(axes, axis, colours, grid=False)
+    order_P = np.random.default_rng(0).permutation(len(at_P2))
+    # The area of a dot, in points²: smaller where there are many.
+    area = float(np.clip(14_000 / len(at_P2), 1.0, 14.0)) * look.shrunk
+    # Not scatter, which would look for the limits of the data: they are set later.
+    axes.add_collection(Dots(axes, at_P2[order_P], rgb_P3[order_P], area, look.dpi), autolim=False)
 
 
 def _key(figure: Figure, left: float, theory: bool, unit: str, colours: theme.Palette) -> None:

@@ -132,8 +132,20 @@ def subtitle(figure: Figure, text: str, left: float, down: float, colours: Palet
 
 def head(axes: Axes, text: str, meaning: str, colours: Palette) -> None:
     """A panel's title, and in small below it what is drawn."""
-    for line, up, size, colour in ((text, 16, PANEL, colours.ink), (meaning, 6, SMALL, colours.muted)):
+    for line, up, size, colour, weight in _lines(text, meaning, colours):
         made = axes.annotate(
             line, (0, 1), (0, up), xycoords="axes fraction", textcoords="offset points", color=colour, fontsize=size
         )
-        made.set_fontweight("bold" if line is text else "normal")
+        made.set_fontweight(weight)
+
+
+def head_at(sheet: Axes, x: float, y: float, text: str, meaning: str, colours: Palette) -> None:
+    """The same over what lies on a sheet measured in inches, from its upper left corner."""
+    for line, up, size, colour, weight in _lines(text, meaning, colours):
+        if line:
+            sheet.text(x, y + up / 72, line, color=colour, fontsize=size, fontweight=weight)
+
+
+def _lines(text: str, meaning: str, colours: Palette) -> tuple[tuple[str, float, float, str, str], ...]:
+    """The two lines of a head: what, points above the panel, size, colour and weight."""
+    return (text, 16, PANEL, colours.ink, "bold"), (meaning, 6, SMALL, colours.muted, "normal")

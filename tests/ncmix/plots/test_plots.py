@@ -276,8 +276,11 @@ def test_a_bitmap_in_a_vector_file_has_the_mixtures_where_the_panel_has_them():
 def test_many_planes_say_how_wide_they_are_instead_of_ticks():
     runs = [synthetic.run(f"run {number}") for number in range(7)]
     few, many = last_layer(runs[:6]), last_layer(runs)
-    width = np.ptp(many.axes[0].get_xlim())
-    assert any(text.endswith(f"· width {width:.2g}") for text in texts(many.axes[0]))
+    probe = runs[0].probes[40]
+    inches = np.ptp(many.axes[0].collections[0].get_offsets(), axis=0) / np.ptp(probe.points, axis=0)
+    assert inches[0] == pytest.approx(inches[1])
+    # A plane is 2.5 inches wide.
+    assert any(text.endswith(f"· width {2.5 / inches[0]:.2g}") for text in texts(many.axes[0]))
     assert not any("width" in text for text in texts(few.axes[0]))
     numbers = [
         [t for t in figure.axes[0].findobj(Text) if re.fullmatch("−?[0-9.]+", t.get_text())] for figure in (few, many)
