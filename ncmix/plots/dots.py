@@ -3,7 +3,6 @@
 Shapes: P dots, 2 coordinates, red, green and blue.
 """
 
-from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import Affine2D, Bbox, BboxTransformFrom, IdentityTransform, Transform
 from numpy.typing import NDArray
 
-from ncmix.plots import png
+from ncmix.plots import bitmaps
 
 # A dot is no circle but a polygon, drawn in three quarters of the time: at this size nobody can tell.
 _DOT = Path.unit_regular_polygon(16).transformed(Affine2D().scale(0.5))
@@ -62,7 +61,7 @@ class Dots(PathCollection):
             super().draw(renderer)
         else:
             box = self._around()
-            _place(renderer, box, self._bitmap(box, self._dpi), self._dpi)
+            bitmaps.place(renderer, box, self._bitmap(box, self._dpi), self._dpi)
 
     def _around(self) -> Bbox:
         """What the dots take of the page."""
@@ -101,16 +100,3 @@ def shades(rgb_P3: NDArray[np.float64]) -> Iterator[tuple[tuple[float, ...], NDA
     groups = np.split(order_P, np.flatnonzero(np.diff(number_P[order_P])) + 1)
     for place in np.random.default_rng(0).permutation(len(groups)):
         yield tuple(steps_P3[groups[place][0]] / _SHADES), groups[place]
-
-
-def _place(renderer: RendererBase, box: Bbox, bitmap: NDArray[np.uint8], dpi: int) -> None:
-    """Put a bitmap there. Into SVG by our own hand: matplotlib's takes three times as long for a larger file."""
-    # Only that of SVG has a writer of elements.
-    if writer := getattr(renderer, "writer", None):
-        _, page = renderer.get_canvas_width_height()
-        at = {"x": box.x0, "y": page - box.y1, "width": box.width, "height": box.height}
-        file = f"data:image/png;base64,{b64encode(png.encode(bitmap, dpi)).decode()}"
-        writer.element("image", attrib={**{name: f"{value:.6g}" for name, value in at.items()}, "xlink:href": file})
-    else:
-        # PDF has the lowest line first.
-        renderer.draw_image(renderer.new_gc(), box.x0, box.y0, bitmap[::-1])

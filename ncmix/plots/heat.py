@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from ncmix.plots import theme
+from ncmix.plots import bitmaps, theme
 from ncmix.plots.layout import Board
 from ncmix.plots.picture import HeatMap, Picture
 
@@ -34,8 +34,7 @@ class Cells(AxesImage):
             return
         rgba = self.to_rgba(values, bytes=True)
         dots = rgba[np.arange(high) * rows // high][:, np.arange(wide) * columns // wide]
-        # Renderers have the lowest line first.
-        renderer.draw_image(renderer.new_gc(), box.x0, box.y0, dots[::-1])
+        bitmaps.place(renderer, box, dots, round(72 * scale))
 
 
 def draw(axes: Axes, heat: HeatMap, colours: theme.Palette, *, small: bool) -> None:
