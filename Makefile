@@ -44,6 +44,10 @@ test: install  ## every test but the long ones; starts the servers it needs from
 test-long: install  ## the long tests: what is killed, frozen, filled or lost loses nothing
 	$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m "long and not compose"
 
+.PHONY: test-all
+test-all: install  ## both in one run, the quickest way to know everything but the containers
+	$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m "not compose"
+
 .PHONY: test-compose
 test-compose: install  ## build the images, start the stack on the CPU, and break it; needs a Docker engine
 	$(PYTEST) -q -m compose tests/compose
