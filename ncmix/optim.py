@@ -64,17 +64,17 @@ def eager(kind: type[T]) -> type[T]:
 
 @eager
 class EagerSgd(torch.optim.SGD):
-    """PyTorch's."""
+    """PyTorch's, to the bit."""
 
 
 @eager
 class EagerAdam(torch.optim.Adam):
-    """PyTorch's."""
+    """PyTorch's, to the bit."""
 
 
 @eager
 class EagerAdamW(torch.optim.AdamW):
-    """PyTorch's."""
+    """PyTorch's, to the bit."""
 
 
 class DecoupledSgd(EagerSgd):

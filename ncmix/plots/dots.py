@@ -22,7 +22,7 @@ from ncmix.plots import bitmaps
 _DOT = Path.unit_regular_polygon(16).transformed(Affine2D().scale(0.5))
 _OPAQUE = 0.85
 
-# On a bitmap colours that differ by less than this share are one: then a stamp is cut for many dots.
+# On a bitmap colours are rounded to so many steps a channel: then one stamp is cut for many dots.
 _SHADES = 24
 
 

@@ -17,19 +17,22 @@ from ncmix.plots.picture import HeatMap, Picture
 # Up to so many columns each cell has its number.
 NUMBERED = 12
 
+# Dots of a cell, across: where it has fewer, some are seen to be half as wide again as others.
+_LEAST = 3
+
 
 class Cells(AxesImage):
     """Cells of one colour each over the whole of their axes: matplotlib resamples as if each could be anywhere."""
 
     def draw(self, renderer: RendererBase) -> None:
-        """Each value as a rectangle of whole dots; what has more values than dots is left to matplotlib."""
+        """Each value as a rectangle of whole dots; matplotlib blends those that would have but one or two of them."""
         values = self.get_array()
         if values is None or self.axes is None:
             return
         box, scale = self.axes.get_window_extent(), renderer.get_image_magnification()
         wide, high = round(box.width * scale), round(box.height * scale)
         rows, columns = values.shape
-        if wide < columns or high < rows:
+        if wide < _LEAST * columns or high < _LEAST * rows:
             super().draw(renderer)
             return
         rgba = self.to_rgba(values, bytes=True)

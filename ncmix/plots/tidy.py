@@ -39,7 +39,7 @@ def to_csv(picture: Picture) -> bytes:
     """One header line, then a line a row; what is undefined is empty."""
     parts = list(_parts(picture))
     lines = [",".join(parts[0].columns).encode()]
-    for part in parts:
+    for part in parts:  # columns of a part without rows are not of one length
         lines += map(b",".join, zip(*(_cells(c, part.count) for c in part.columns.values()), strict=False))
     return b"\n".join(lines) + b"\n"
 
