@@ -17,6 +17,7 @@ from api.pictures import entity_tag
 from api.plot_parameters import MOST_LINES, CompareOptions, PlotOptions
 from api.routes.assets import plotly_address
 from ncmix import __version__
+from ncmix.garbage import uncollected
 from ncmix.jobs import queries, runs, sweep_tables, sweeps
 from ncmix.jobs.tables import Experiment
 from ncmix.plots import FORMATS, PLOTS, Format, Picture, PlotError, PlotOptionError, render
@@ -197,9 +198,10 @@ def _known(name: str, kind: str) -> Format:
 
 
 def _draw(service: Context, name: str, kind: Format, what: Chosen[Any], root: str) -> bytes:
-    picture = described(service, name, what, None if kind in ("json", "csv") else MOST_POINTS)
     library = f"{root}{plotly_address()}" if kind == "html" else None
-    return render(picture, kind, theme=what.options.theme, size=what.options.size, library=library)
+    with uncollected():
+        picture = described(service, name, what, None if kind in ("json", "csv") else MOST_POINTS)
+        return render(picture, kind, theme=what.options.theme, size=what.options.size, library=library)
 
 
 def described(service: Context, name: str, what: Chosen[Any], most: int | None) -> Picture:
