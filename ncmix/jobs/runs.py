@@ -1,5 +1,6 @@
 """An experiment as a `Run` whose parts are read when a plot asks for them, and no more of them than it can show."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -107,11 +108,11 @@ def _curves(
     session: Session, experiment_id: str, metrics: Sequence[str], epochs: Sequence[int] | None
 ) -> dict[tuple[str, str], Curve]:
     query = _values_query(tuple(metrics), None if epochs is None else tuple(epochs))
-    found: dict[tuple[str, str], tuple[list[int], list[float | None]]] = {}
+    found: defaultdict[tuple[str, str], tuple[list[int], list[float | None]]] = defaultdict(lambda: ([], []))
     # Straight from the driver: rows of the ORM, or even of its core, would take longer than the database.
     rows = session.connection().execute(query, {"experiment_id": experiment_id}).cursor
     for name, split, epoch, value in rows.fetchall() if rows else ():
-        at, values = found.setdefault((name, split), ([], []))
+        at, values = found[name, split]
         at.append(epoch)
         values.append(value)
     return {key: Curve(np.array(at, np.int64), np.array(values, np.float64)) for key, (at, values) in found.items()}
