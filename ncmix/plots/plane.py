@@ -41,14 +41,14 @@ def draw(picture: Picture, colours: theme.Palette, size: Size) -> Figure:
     theme.title(figure, picture.title, frame.left, colours)
     if shared:
         theme.subtitle(figure, naming.shortened(shared, int(frame.width / 0.07)), frame.left, _SHARED_DOWN, colours)
-    planes = [_plane(panel, frame.side, named=picture.layout != "grid") for panel in picture.panels]
-    heads = [_head(panel, picture, names, frame) for panel in picture.panels]
+    planes = [
+        _plane(panel, _head(panel, picture, names, frame), place, frame.side, named=picture.layout != "grid")
+        for panel, place in zip(picture.panels, frame.places(), strict=True)
+    ]
     crowded = sum(len(plane.probe.points) for plane in planes) > _MOST_SHAPES
     look = _Look(colours, frame.side, size.dpi if crowded else None)
-    if large := picture.layout == "plane":
-        _apart(figure, planes, heads, list(frame.places()), look)
-    else:
-        _together(figure, planes, heads, list(frame.places()), look)
+    large = picture.layout == "plane"
+    (_apart if large else _together)(figure, planes, look)
     unit = "axes in units of h" if large else "widths in units of h"
     _key(figure, frame.left, "theory" in picture.key, unit, colours)
     return figure
@@ -87,8 +87,13 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Plane:
-    """A plane to be drawn: rows as enlarged, names and where they stand, middle and side of what its frame shows."""
+    """A plane to be drawn: what is said over it, where it stands in the figure, and what is in it.
 
+    `rows_32` as enlarged, the classes' names and where they stand, the middle and side of what the frame shows.
+    """
+
+    head: tuple[str, str]
+    place: layout.Place
     probe: Probe
     rows_32: NDArray[np.float64]
     names: Sequence[str]
@@ -97,31 +102,26 @@ class _Plane:
     side: float
 
 
-def _plane(panel: Panel, inches: float, *, named: bool) -> _Plane:
+def _plane(panel: Panel, head: tuple[str, str], place: layout.Place, inches: float, *, named: bool) -> _Plane:
     (cloud,) = (mark for mark in panel.marks if isinstance(mark, Cloud))
     probe, rows_32 = cloud.probe, cloud.factor * np.asarray(cloud.probe.classifier, np.float64)
     paths = probe.theory.different.reshape(-1, 2) if probe.theory else []
     shown_X2 = np.vstack([probe.points, rows_32, [[0, 0]], *paths])
     if not named:
-        return _Plane(probe, rows_32, (), np.empty((0, 2)), *framing.square(shown_X2))
+        return _Plane(head, place, probe, rows_32, (), np.empty((0, 2)), *framing.square(shown_X2))
     names = [naming.shortened(name, LONGEST_CLASS) for name in probe.class_names]
-    return _Plane(probe, rows_32, names, *framing.placed(shown_X2, rows_32, inches, names))
+    return _Plane(head, place, probe, rows_32, names, *framing.placed(shown_X2, rows_32, inches, names))
 
 
-def _apart(
-    figure: Figure,
-    planes: Sequence[_Plane],
-    heads: Sequence[tuple[str, str]],
-    places: Sequence[layout.Place],
-    look: _Look,
-) -> None:
+def _apart(figure: Figure, planes: Sequence[_Plane], look: _Look) -> None:
     """Each plane in axes of its own."""
-    for plane, (name, said), place in zip(planes, heads, places, strict=True):
-        axes = figure.add_axes(place, axes_class=ticks.Bare)
+    for plane in planes:
+        axes = figure.add_axes(plane.place, axes_class=ticks.Bare)
         marks = _Marks()
         marks.add(plane, 1.0, np.zeros(2))
         marks.draw(axes, look)
         _frame(axes, plane.middle_2, plane.side, look.colours)
+        name, said = plane.head
         theme.head(axes, name, look.words(said), look.colours)
 
 
@@ -136,22 +136,16 @@ def _frame(axes: Axes, middle_2: NDArray[np.float64], side: float, colours: them
         ticks.plain(axes, axis, colours, grid=False)
 
 
-def _together(
-    figure: Figure,
-    planes: Sequence[_Plane],
-    heads: Sequence[tuple[str, str]],
-    places: Sequence[layout.Place],
-    look: _Look,
-) -> None:
+def _together(figure: Figure, planes: Sequence[_Plane], look: _Look) -> None:
     """All planes on one sheet, which is measured in inches; each says how wide it is, instead of ticks."""
     wide, high = figure.get_size_inches()
     sheet = figure.add_axes((0, 0, 1, 1), axes_class=ticks.Bare, xlim=(0, wide), ylim=(0, high))
     sheet.set_axis_off()
-    corners_N2 = np.array(places)[:, :2] * (wide, high)
+    corners_N2 = np.array([plane.place[:2] for plane in planes]) * (wide, high)
     marks = _Marks()
-    for plane, (name, said), (x, y) in zip(planes, heads, corners_N2, strict=True):
-        scale = look.inches / plane.side
-        marks.add(plane, scale, np.array([x, y]) - scale * (plane.middle_2 - plane.side / 2))
+    for plane, corner_2 in zip(planes, corners_N2, strict=True):
+        scale, (x, y), (name, said) = look.inches / plane.side, corner_2, plane.head
+        marks.add(plane, scale, corner_2 - scale * (plane.middle_2 - plane.side / 2))
         theme.head_at(sheet, x, y + look.inches, name, look.words(f"{said} · width {plane.side:.2g}"), look.colours)
     marks.draw(sheet, look)
     around_52 = look.inches * np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])

@@ -99,6 +99,8 @@ def _cells(column: Column, count: int) -> Iterable[bytes]:
     return map(_cell, column) if isinstance(column, list) else repeat(_cell(column), count)
 
 
+# A map names its classes again and again.
+@lru_cache(4096)
 def _cell(value: Shared) -> bytes:
     text = StringIO()
     csv.writer(text, lineterminator="").writerow(["", value])  # None is written as nothing, and a lone "" in quotes

@@ -1,4 +1,4 @@
-"""Our own cut of DejaVu Sans, for PDF: matplotlib embeds a small font in a third of the time that a large one takes.
+"""Our own cut of DejaVu Sans, for PDF's sake: matplotlib embeds a small font in a third of the time of a large one.
 
 Both have the same shapes and widths. What the small one lacks is taken from the large one, letter by letter.
 """
