@@ -13,7 +13,7 @@ EPSILON = torch.finfo(torch.float64).eps
 
 def weights(s: Statistics) -> Tensor:
     """W (K, D), all finite."""
-    if not torch.isfinite(s.w_KD).all():
+    if not s.finite_weights:
         raise UndefinedError("the classifier is not all finite")
     return s.w_KD
 
@@ -85,8 +85,9 @@ def unit(t: Tensor) -> Tensor:
 
 
 def off_diagonal(m_KK: Tensor) -> Tensor:
-    """The K(K−1) entries beside the diagonal."""
-    return m_KK[~torch.eye(len(m_KK), dtype=torch.bool, device=m_KK.device)]
+    """The K(K−1) entries beside the diagonal, row by row."""
+    # Without the first, the last of every K+1 is on the diagonal.
+    return m_KK.flatten()[1:].view(len(m_KK) - 1, len(m_KK) + 1)[:, :-1].flatten()
 
 
 def from_simplex(g_KK: Tensor) -> float:

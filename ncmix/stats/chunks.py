@@ -13,6 +13,9 @@ Chunks = Iterable[tuple[Tensor, Tensor]]
 # Bytes of working space for a block of rows: what a CPU's cache holds; on a GPU, what keeps it busy.
 _BLOCK = {"cpu": 16 << 20, "cuda": 256 << 20}
 
+# Products with fewer rows than this are slower, by more than twice the working space costs.
+_ROWS = 640
+
 
 class StatisticsError(NcmixError, ValueError):
     """Features, labels and classifier do not fit together; the message is a sentence."""
@@ -35,7 +38,8 @@ def blocks(chunks: Chunks, columns: int) -> Iterator[tuple[Tensor, Tensor]]:
     """
     for h_BD, y_B in chunks:
         check(h_BD, y_B)
-        rows = max(64, _BLOCK.get(h_BD.device.type, _BLOCK["cuda"]) // (8 * (h_BD.shape[1] + columns)))
+        rows = _BLOCK.get(h_BD.device.type, _BLOCK["cuda"]) // (8 * (h_BD.shape[1] + columns))
+        rows = max(64, rows, min(2 * rows, _ROWS))
         pairs = zip(h_BD.detach().split(rows), y_B.to(torch.int64).split(rows), strict=True)
         yield from (pair for pair in pairs if len(pair[1]))
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ncmix.stats.chunks import Chunks, StatisticsError, UndefinedError, blocks, working_dtype
+from ncmix.stats.products import gram
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ class ClassMeans:
     @cached_property
     def gram(self) -> Tensor:
         """M̃M̃ᵀ (K, K)."""
-        return self.centred @ self.centred.T
+        return gram(self.centred)
 
     @cached_property
     def noise(self) -> float:

@@ -7,16 +7,21 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ncmix.numerics import arithmetic
 from ncmix.stats.chunks import Chunks, StatisticsError, blocks
 from ncmix.stats.decisions import Decisions, Judge
 from ncmix.stats.means import ClassMeans, class_means
+from ncmix.stats.products import gram
 from ncmix.stats.spread import Spread, spread
 from ncmix.stats.temperature import Leads
 
 # With fewer classes than this one product of all columns is faster than one for each part, with more it is not.
 _NARROW = 64
+
+# Rows of a matrix that are this many numbers long, or a multiple, begin where a CPU's product likes them to.
+_ALIGNED = 8
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,14 @@ class Statistics:
         return self.means.samples
 
     @cached_property
+    def finite_weights(self) -> bool:
+        """Whether every entry of W is a number."""
+        return bool(torch.isfinite(self.w_KD).all())
+
+    @cached_property
     def weight_gram(self) -> Tensor:
         """WWᵀ (K, K)."""
-        return self.w_KD @ self.w_KD.T
+        return gram(self.w_KD)
 
     @cached_property
     def cross(self) -> Tensor:
@@ -137,7 +147,7 @@ def _second_pass(
         for h_BD, y_B in blocks(chunks, 5 * len(w_KD)):
             sums.add(rules, h_BD, y_B)
         sums.settle(rules)
-        whitened = float(sums.whitened) if rules.rank else math.nan
+        whitened = float(sums.whitened) if rules.slopes[0].shape[1] else math.nan
     return Statistics(
         means=means,
         w_KD=w_KD,
@@ -153,12 +163,12 @@ def _second_pass(
 
 @dataclass(frozen=True, eq=False)
 class _Rules:
-    """What is asked of every deviation d = h − c_y, as columns of one matrix in the precision of the features.
+    """What is asked of every deviation d = h − c_y, in the precision of the features.
 
     Attributes:
         shift_KD: c, the class means rounded to that precision; zero for an absent class.
-        slope_DC: (S⁻¹Vᵀ)ᵀ, R columns, none where it is unknown; then Wᵀ; then −2m_k, unless `near_RK` is there.
-        rank: R, or zero.
+        slopes: (S⁻¹Vᵀ)ᵀ (D, R), no columns where it is unknown, perhaps some of zeros at its end; Wᵀ (D, K); and
+            −2m_k as columns (D, K), none if `near_RK` is there.
         logit_KK: row y holds Wμ_y + b, to which Wd is added.
         near_KK: row y holds ‖μ_y − m_k‖², to which −2⟨d, m_k⟩ is added: the squared distances of h to the reference
             means m_k, but for a term common to all k.
@@ -166,48 +176,54 @@ class _Rules:
     """
 
     shift_KD: Tensor
-    slope_DC: Tensor
-    rank: int
+    slopes: tuple[Tensor, Tensor, Tensor]
     logit_KK: Tensor
     near_KK: Tensor
     near_RK: Tensor | None
 
+    @cached_property
+    def joined(self) -> Tensor:
+        """All slopes side by side."""
+        return torch.cat(self.slopes, 1)
+
     def asked(self, d_BD: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """S⁻¹Vᵀd (B, R), the logits (B, K), and the squared distances (B, K) but for the common term."""
+        white_DR, w_DK, more_DK = self.slopes
         z_BK, near_BK = self.logit_KK.index_select(0, y_B), self.near_KK.index_select(0, y_B)
-        parts = (self.rank, self.rank + len(self.shift_KD))
         if len(self.shift_KD) < _NARROW:
-            t_BR, wd_BK, more_BK = (d_BD @ self.slope_DC).tensor_split(parts, dim=1)
+            parts = (white_DR.shape[1], white_DR.shape[1] + w_DK.shape[1])
+            t_BR, wd_BK, more_BK = (d_BD @ self.joined).tensor_split(parts, dim=1)
             z_BK += wd_BK
         else:
-            white_DR, w_DK, more_DK = self.slope_DC.tensor_split(parts, dim=1)
-            t_BR = d_BD @ white_DR
+            t_BR, more_BK = d_BD @ white_DR, d_BD @ more_DK
             z_BK.addmm_(d_BD, w_DK)
-            more_BK = d_BD @ more_DK
         return t_BR, z_BK, near_BK.add_(more_BK) if self.near_RK is None else near_BK.addmm_(t_BR, self.near_RK)
 
 
 def _rules(means: ClassMeans, w_KD: Tensor, logit_KK: Tensor, known_KD: Tensor) -> _Rules:
+    none_D0 = w_KD.T[:, :0]
+    white_DR, near_RK, more_DK = none_D0, None, none_D0
     spectrum = None if means.gap or means.spectrum.deficient else means.spectrum
-    slopes, rank, near_RK = [w_KD.T], 0, None
     if spectrum:
-        rank = len(spectrum.s_R)
-        slopes.insert(0, means.centred.T @ (spectrum.u_KR / spectrum.s_R**2))
+        white_DR = means.centred.T @ _aligned(spectrum.u_KR / spectrum.s_R**2)
     if spectrum and torch.equal(known_KD, means.mean_KD):
-        near_RK = -2 * (spectrum.u_KR * spectrum.s_R**2).T
+        near_RK = -2 * _aligned(spectrum.u_KR * spectrum.s_R**2).T
         square_K = means.gram.diagonal()
         near_KK = square_K[:, None] + square_K - 2 * means.gram
     else:
-        near_KK, near_DK = _distance_rule(means, known_KD)
-        slopes.append(near_DK)
+        near_KK, more_DK = _distance_rule(means, known_KD)
     return _Rules(
         shift_KD=means.mean_KD.nan_to_num().to(means.dtype),
-        slope_DC=torch.cat([slope.to(means.dtype) for slope in slopes], 1),
-        rank=rank,
+        slopes=(white_DR.to(means.dtype), w_KD.T.to(means.dtype), more_DK.to(means.dtype)),
         logit_KK=logit_KK.to(means.dtype),
         near_KK=near_KK.to(means.dtype),
         near_RK=None if near_RK is None else near_RK.to(means.dtype),
     )
+
+
+def _aligned(m_KR: Tensor) -> Tensor:
+    """With columns of zeros at the end, where that makes products with many columns faster."""
+    return pad(m_KR, (0, -m_KR.shape[1] % _ALIGNED)) if len(m_KR) >= _NARROW else m_KR
 
 
 def _distance_rule(means: ClassMeans, known_KD: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,9 +249,9 @@ class _Sums:
 
     def add(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> None:
         d_BD = self._deviations(rules, h_BD, y_B)
-        self._add_by_class(y_B, torch.linalg.vector_norm(d_BD, dim=1).to(torch.float64).square())
+        self._add_by_class(y_B, _squared_norms(d_BD))
         t_BR, z_BK, near_BK = rules.asked(d_BD, y_B)
-        self.whitened += t_BR.square().sum(dtype=torch.float64)
+        self.whitened += _squared_norms(t_BR).sum()
         self.judge.add(z_BK, near_BK, y_B)
 
     def _deviations(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> Tensor:
@@ -257,5 +273,10 @@ class _Sums:
         error_KD = self.means.mean_KD.nan_to_num() - rules.shift_KD
         count_K = self.means.count_K.to(torch.float64)
         self.scatter_K = (self.scatter_K - count_K * error_KD.square().sum(1)).clamp(min=0)
-        whiten_DR = rules.slope_DC[:, : rules.rank].to(torch.float64)
+        whiten_DR = rules.slopes[0].to(torch.float64)
         self.whitened = (self.whitened - count_K @ (error_KD @ whiten_DR).square().sum(1)).clamp(min=0)
+
+
+def _squared_norms(m_BC: Tensor) -> Tensor:
+    """Of every row, in float64 (B,)."""
+    return torch.linalg.vector_norm(m_BC, dim=1).to(torch.float64).square()

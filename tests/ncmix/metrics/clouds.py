@@ -83,6 +83,7 @@ REGIMES = {
     "imbalanced 30:1": imbalanced(),
     "more classes than dimensions": cloud(12, 5, 240),
     "two classes": cloud(2, 8, 50),
+    "many classes": cloud(150, 200, 3000),
     "float64": cloud(10, 64, 1000, dtype=torch.float64),
     "many rows in many blocks": cloud(10, 600, 9000),
 }
