@@ -1,10 +1,10 @@
 """What a run yields and what is kept of it: numbers and NumPy arrays, the same for notebook, disk and database."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ __all__ = [
     "ArraySet",
     "Channels",
     "Curve",
+    "Fetching",
     "Metric",
     "MetricRow",
     "MetricSplit",
@@ -159,6 +160,11 @@ class Probe:
     response: Response | None = None
     features: NDArray[np.float32] | None = None
 
+    def some(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Probe":
+        """Only those of the mixtures, by place or by whether they are wanted, without their features."""
+        arrays = {name: getattr(self, name)[which] for name in ("points", "lam", "first", "second")}
+        return replace(self, **arrays, features=None)
+
     def to_set(self) -> ArraySet:
         """As the array set `geometry`."""
         arrays = {"points": self.points, "lam": self.lam, "first": self.first, "second": self.second}
@@ -189,6 +195,14 @@ class Probe:
             theory=Channels.from_facts(expected) if (expected := facts.get("theory")) else None,
             response=Response.from_facts(told) if (told := facts.get("response")) else None,
         )
+
+
+@runtime_checkable
+class Fetching(Protocol):
+    """What a run holds by epoch, where it is read from somewhere and several epochs at once are read sooner."""
+
+    def fetch(self, epochs: Collection[int]) -> None:
+        """Says that these epochs will be asked for, as far as they are there."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The connection to the record: two context managers, and the only place that commits."""
 
+import json
 import sqlite3
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from psycopg import Cursor
 from psycopg.errors import DiskFull
 from psycopg.pq import Format
+from pydantic_core import from_json
 from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -164,6 +166,7 @@ def create(url: str, *, binary: bool = False, busy_seconds: float = _BUSY_SECOND
             pool_size=10,
             max_overflow=40,
             pool_pre_ping=True,
+            json_deserializer=_loads,
             hide_parameters=True,  # in errors, which are logged
             # A server that is gone without a word must be noticed before a lease ends.
             connect_args={
@@ -175,10 +178,18 @@ def create(url: str, *, binary: bool = False, busy_seconds: float = _BUSY_SECOND
         )
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address, pool_size=10, max_overflow=40, hide_parameters=True)
+    engine = create_engine(address, pool_size=10, max_overflow=40, json_deserializer=_loads, hide_parameters=True)
     event.listen(engine, "connect", partial(_set_up_sqlite, busy_seconds))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _loads(text: str | bytes) -> Any:
+    """The value of a JSON text, in a quarter of the time that the standard library takes."""
+    try:
+        return from_json(text)
+    except ValueError:  # half of a surrogate pair, which the other does not take
+        return json.loads(text)
 
 
 class _BinaryCursor(Cursor[Any]):

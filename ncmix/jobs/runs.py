@@ -1,13 +1,13 @@
 """An experiment as a `Run` whose parts are read when a plot asks for them, and no more of them than it can show."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, literal, select
+from sqlalchemy import Integer, Select, bindparam, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from ncmix.jobs import features
@@ -24,8 +24,8 @@ _MANY = 200
 # Most curves are of two splits.
 _SPLITS = 2
 
-# Bytes of small array sets of one name that are read together.
-_TOGETHER = 2**20
+# Bytes of array sets of one name that are read together.
+_TOGETHER = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,7 @@ def _values_query(metrics: tuple[str, ...], epochs: tuple[int, ...] | None) -> S
 
 
 class Sets(Mapping[int, T], Generic[T]):
-    """The array sets of one name by epoch, each read when it is asked for: a picture needs few of many.
-
-    Who asks for a second one will ask for more: small ones are then read all together.
-    """
+    """The array sets of one name by epoch, each read when it is asked for: a picture needs few of many."""
 
     def __init__(self, session: Session, experiment_id: str, name: str, make: Callable[[ArraySet], T]) -> None:
         self._session, self._make, self._known = session, make, dict[int, T]()
@@ -160,12 +157,17 @@ class Sets(Mapping[int, T], Generic[T]):
     def __getitem__(self, epoch: int) -> T:
         """What is on record of that epoch."""
         if epoch not in self._known:
-            together = self._known and sum(self._sizes.values()) <= _TOGETHER
-            self._read(*() if together else (FeatureSet.epoch == epoch,))
+            self._read([epoch])
         return self._known[epoch]
 
-    def _read(self, *some: ColumnElement[bool]) -> None:
-        kept = self._session.scalars(select(FeatureSet).where(*self._which, *some)).all()
+    def fetch(self, epochs: Collection[int]) -> None:
+        """See Fetching.fetch."""
+        missing = [epoch for epoch in epochs if epoch in self._sizes and epoch not in self._known]
+        if missing and sum(self._sizes[epoch] for epoch in missing) <= _TOGETHER:
+            self._read(missing)
+
+    def _read(self, epochs: Collection[int]) -> None:
+        kept = self._session.scalars(select(FeatureSet).where(*self._which, FeatureSet.epoch.in_(epochs))).all()
         sets = features.read_all(self._session, kept)
         self._known |= {each.epoch: self._make(arrays) for each, arrays in zip(kept, sets, strict=True)}
 

@@ -3,7 +3,7 @@
 Shapes: P dots, 2 coordinates, red, green and blue.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.path import Path
-from matplotlib.transforms import Affine2D, Bbox, BboxTransformFrom, IdentityTransform, Transform
+from matplotlib.transforms import Affine2D, Bbox, IdentityTransform, Transform
 from numpy.typing import NDArray
 
 from ncmix.plots import bitmaps
@@ -27,24 +27,33 @@ _SHADES = 24
 
 
 class Dots(PathCollection):
-    """Dots in a panel, one colour each. As shapes they keep their order; on a bitmap those of a shade come together."""
+    """The dots of one cloud or of many that lie apart, one colour each.
+
+    As shapes they keep their order; on a bitmap those of a shade come together.
+    """
 
     def __init__(
-        self, axes: Axes, at_P2: NDArray[np.floating], rgb_P3: NDArray[np.float64], area: float, dpi: int | None
+        self,
+        axes: Axes,
+        clouds: Sequence[NDArray[np.floating]],
+        rgb_P3: NDArray[np.float64],
+        area: float,
+        dpi: int | None,
     ) -> None:
         """
         Args:
-            axes: the panel.
-            at_P2: where they lie in it, in the units of its axes.
-            rgb_P3: their colours.
+            axes: what they lie in.
+            clouds: where the dots of each lie in it, in the units of its axes; none is empty.
+            rgb_P3: the colours of all of them in turn.
             area: of a dot, in points².
-            dpi: in a file of vectors the resolution of a bitmap of the panel; None for shapes.
+            dpi: in a file of vectors the resolution of a bitmap of each cloud; None for shapes.
         """
-        self._panel, self._dpi, self._area = axes, dpi, area
+        self._axes_of, self._dpi, self._area = axes, dpi, area
+        self._first_C = np.cumsum([0, *map(len, clouds[:-1])])
         super().__init__(
             [_DOT],
             [area],
-            offsets=at_P2,
+            offsets=np.concatenate(clouds),
             offset_transform=axes.transData,
             facecolors=rgb_P3,
             linewidths=0,
@@ -56,17 +65,12 @@ class Dots(PathCollection):
     def draw(self, renderer: RendererBase) -> None:
         """Onto a bitmap, or into a file of vectors."""
         if isinstance(renderer, RendererAgg):
-            self._stamp(renderer, self._panel.transData)
+            self._stamp(renderer, self._axes_of.transData)
         elif self._dpi is None:
             super().draw(renderer)
         else:
-            box = self._around()
-            bitmaps.place(renderer, box, self._bitmap(box, self._dpi), self._dpi)
-
-    def _around(self) -> Bbox:
-        """What the dots take of the page."""
-        at_P2 = self._panel.transData.transform(np.asarray(self.get_offsets()))
-        return Bbox([at_P2.min(axis=0), at_P2.max(axis=0)]).padded(self._area**0.5)
+            for box, bitmap in self._bitmaps(self._dpi):
+                bitmaps.place(renderer, box, bitmap, self._dpi)
 
     def _stamp(self, paper: RendererAgg, where: Transform) -> None:
         at_P2 = where.transform(np.asarray(self.get_offsets()))
@@ -76,13 +80,29 @@ class Dots(PathCollection):
         for rgb, chosen in shades(np.asarray(self.get_facecolor())[:, :3]):
             stamp(unlined, _DOT, size, Path(at_P2[chosen]), as_it_is, (*rgb, _OPAQUE))
 
-    def _bitmap(self, box: Bbox, dpi: int) -> NDArray[np.uint8]:
-        """That part of the panel with nothing but these dots, its topmost line first."""
-        wide, high = np.ceil(np.array(box.size) * dpi / 72)
+    def _bitmaps(self, dpi: int) -> Iterator[tuple[Bbox, NDArray[np.uint8]]]:
+        """What each cloud takes of the page, and that with nothing but dots, its topmost line first.
+
+        All are stamped at once and cut out: a shade's stamp for every cloud would take longer than the dots.
+        """
+        scale = dpi / 72
+        at_P2 = scale * self._axes_of.transData.transform(np.asarray(self.get_offsets()))
+        beyond = scale * self._area**0.5
+        low_C2 = np.floor(np.minimum.reduceat(at_P2, self._first_C) - beyond).astype(int)
+        high_C2 = np.ceil(np.maximum.reduceat(at_P2, self._first_C) + beyond).astype(int)
+        origin_2 = low_C2.min(axis=0)
+        sheet = self._sheet(high_C2.max(axis=0) - origin_2, Affine2D().scale(scale).translate(*-origin_2), dpi)
+        for low_2, high_2 in zip(low_C2, high_C2, strict=True):
+            (left, low), (right, high) = low_2 - origin_2, high_2 - origin_2
+            yield Bbox([low_2 / scale, high_2 / scale]), sheet[len(sheet) - high : len(sheet) - low, left:right]
+
+    def _sheet(self, size_2: NDArray[np.int_], onto: Affine2D, dpi: int) -> NDArray[np.uint8]:
+        """All of them on a bitmap of that size, the page taken `onto` it."""
+        wide, high = size_2.tolist()
         paper = RendererAgg(wide, high, dpi)
-        page = Affine2D().scale(wide, high)
-        paper.draw_path(_unlined(paper), Path.unit_rectangle(), page, to_rgb(self._panel.get_facecolor()))
-        self._stamp(paper, self._panel.transData + BboxTransformFrom(box) + page)
+        ground = to_rgb(self._axes_of.get_facecolor())
+        paper.draw_path(_unlined(paper), Path.unit_rectangle(), Affine2D().scale(wide, high), ground)
+        self._stamp(paper, self._axes_of.transData + onto)
         return np.asarray(paper.buffer_rgba())
 
 

@@ -13,6 +13,7 @@ from ncmix.plots.legends import Corner, Legend
 from ncmix.plots.naming import apart, shortened, words
 from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, HeatMap, Panel, Picture, Style
+from ncmix.plots.thinning import thinned
 
 # Inches of a character of a panel's name, of what stands below it, and of what stands below the title.
 _NAME, _MEANING, _SUBTITLE = 0.083, 0.049, 0.062
@@ -22,7 +23,9 @@ def draw(picture: Picture, name: Theme, size: Size) -> Figure:
     """See ncmix.plots.draw."""
     colours = theme.palette(name)
     with rc_context(theme.settings(colours)):
-        return plane.draw(picture, colours, size) if picture.of_planes else _board(picture, name, colours, size)
+        return (
+            plane.draw(thinned(picture), colours, size) if picture.of_planes else _board(picture, name, colours, size)
+        )
 
 
 def _board(picture: Picture, name: Theme, colours: theme.Palette, size: Size) -> Figure:

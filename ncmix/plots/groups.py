@@ -1,6 +1,6 @@
 """Runs in groups that share fields of their specs, and what is drawn of several runs as one: mean and deviation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ncmix.plots.naming import labels
 from ncmix.plots.options import PlotError, PlotOptionError
 from ncmix.plots.picture import Array, Line
-from ncmix.results import Run
+from ncmix.results import Fetching, Run
 
 _ABSENT = "none"
 
@@ -176,6 +176,12 @@ def mean_of(group: Group, arrays: Sequence[Array], what: str) -> Array:
 def caption(title: str, group_by: Sequence[str]) -> str:
     """The title, with what the runs are grouped by."""
     return f"{title} by {', '.join(group_by)}" if group_by else title
+
+
+def fetch(held: Mapping[int, object], epochs: Collection[int]) -> None:
+    """Say that these epochs of what a run holds will be asked for."""
+    if isinstance(held, Fetching):
+        held.fetch(epochs)
 
 
 def note(groups: Sequence[Group]) -> str:

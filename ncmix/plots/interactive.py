@@ -14,6 +14,7 @@ from ncmix.plots import clouds, heat, naming, theme
 from ncmix.plots.naming import escaped
 from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Panel, Picture, Style
+from ncmix.plots.thinning import thinned
 from ncmix.plots.tidy import plain
 
 Json = dict[str, Any]
@@ -21,6 +22,8 @@ Json = dict[str, Any]
 # Pixels: of an inch, of one row of panels and what stands between, of what stands over and below all.
 INCH, ROW, BETWEEN, ABOVE, BELOW, LEGEND_LINE = 96, 260, 90, 96, 60, 22
 SQUARE = 420
+# So many planes side by side are about as wide as a row is high in a window of 1,600 pixels.
+SIDE_BY_SIDE = 4.4
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -69,7 +72,7 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
     square = picture.of_maps or picture.of_planes
     # What names share is said once.
     shared, names = naming.apart(picture.groups) if len(picture.groups) > 1 else ("", picture.groups)
-    picture = replace(picture, groups=tuple(names))
+    picture = replace(thinned(picture), groups=tuple(names))
     frame = _frame(picture, shared, size, colours)
     for number, (panel, place) in enumerate(zip(picture.panels, _places(picture, frame["height"]), strict=True), 1):
         suffix = "" if number == 1 else str(number)
@@ -90,6 +93,8 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
 def _frame(picture: Picture, shared: str, size: Size, colours: theme.Palette) -> Json:
     rows = math.ceil(len(picture.panels) / picture.columns)
     high = SQUARE if picture.layout in ("map", "plane") else ROW
+    if picture.of_planes:  # squares: many side by side are narrower than a row is high
+        high = round(high * min(1.0, SIDE_BY_SIDE / picture.columns))
     below = BELOW + _legend_height(picture)
     made: Json = {
         "height": round((size.height or 0) * INCH) or ABOVE + rows * (high + BETWEEN) - BETWEEN + below,

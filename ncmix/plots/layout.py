@@ -192,6 +192,7 @@ class Planes:
 
 PLANES: dict[str, Planes] = {
     "plane": Planes(side=3.9),
-    "planes": Planes(side=2.5),
-    "grid": Planes(side=1.9, gap=0.40),
+    "planes": Planes(side=2.5, foot=0.12),
+    "grid": Planes(side=1.9, gap=0.40, foot=0.12),
+    "tall": Planes(side=1.4, gap=0.24, foot=0.08),
 }

@@ -46,6 +46,8 @@ def last_layer_grid(runs: Run | Sequence[Run], options: Options) -> Picture:
     epochs = options.epochs or _spread([sorted(run.probes) for run in listed], options.epoch)
     if len(epochs) > GRID_COLUMNS:
         raise PlotOptionError(f"{len(epochs)} epochs are named; allowed are 1 to {GRID_COLUMNS} side by side.")
+    for run in listed:
+        groups.fetch(run.probes, epochs)
     panels = tuple(
         replace(_panel("", at, _probe(run, at)[1], place, options), name=label if first else "")
         for place, (label, run) in enumerate(zip(naming.labels(listed), listed, strict=True))
@@ -88,7 +90,7 @@ def _panel(label: str, epoch: int, probe: Probe, place: int, options: Options, *
     finite_P: NDArray[np.bool_] = np.atleast_1d(np.isfinite(probe.points).all(axis=1))
     if not finite_P.any() or not np.isfinite(probe.classifier).all():
         raise PlotError(f"The probe at epoch {epoch} of {label!r} holds no finite points: its training diverged.")
-    probe = _chosen(probe, finite_P)
+    probe = probe if finite_P.all() else probe.some(finite_P)
     factor = _factor(probe.points, np.asarray(probe.classifier, np.float64))
     said = " · ".join(_particulars(epoch, probe, factor, brief=brief))
     return Panel(label, said, _H, _H, (Cloud(probe, epoch, factor, place),))
@@ -105,14 +107,7 @@ def _of_classes(probe: Probe, classes: Sequence[int]) -> Probe:
         raise PlotOptionError(f"Class {strange[0]} was not mixed by the probe, whose three classes are {there}.")
     if not classes or set(classes) == set(probe.classes):
         return probe
-    return replace(_chosen(probe, np.isin(probe.first, classes) & np.isin(probe.second, classes)), theory=None)
-
-
-def _chosen(probe: Probe, some_P: NDArray[np.bool_]) -> Probe:
-    if some_P.all():
-        return probe
-    arrays = {name: getattr(probe, name)[some_P] for name in ("points", "lam", "first", "second")}
-    return replace(probe, **arrays)
+    return replace(probe.some(np.isin(probe.first, classes) & np.isin(probe.second, classes)), theory=None)
 
 
 def _factor(points_P2: NDArray[np.floating], classifier_32: NDArray[np.float64]) -> float:

@@ -53,6 +53,8 @@ def _before(found: Sequence[Group], until: int | None) -> dict[int, dict[int, Sp
     for group in found:
         shared = sorted(set.intersection(*(set(run.spectra) for run in group.runs)))
         chosen = groups.spaced([epoch for epoch in shared if until is None or epoch <= until], MOST_EPOCHS)
+        for run in group.runs:
+            groups.fetch(run.spectra, chosen)
         held |= {id(run): {epoch: run.spectra[epoch] for epoch in chosen} for run in group.runs}
     return held
 

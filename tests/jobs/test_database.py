@@ -4,12 +4,12 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import create_engine, inspect, select, text
+from sqlalchemy import JSON, create_engine, inspect, literal, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from ncmix.jobs import lifecycle, queries
-from ncmix.jobs.database import Database, now, patiently
+from ncmix.jobs.database import Database, create, now, patiently
 from ncmix.jobs.fencing import clock
 from ncmix.jobs.tables import Experiment
 from tests.toys import toy
@@ -109,6 +109,17 @@ def test_postgresql_does_not_try_to_compress_features(postgres_url: str) -> None
     query = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'feature_chunk'::regclass AND attname = 'data'"
     with engine.connect() as connection:
         assert connection.scalar(text(query)) == "e"
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": [1, 0.1, 1e-320, 2**70, None, True], "é😀": "\x00\u2028\""}, float("inf"), "half a pair: \ud83d"]
+)
+def test_json_comes_back_as_it_was_written(sqlite_url: str, value: object) -> None:
+    engine = create(sqlite_url)
+    with engine.connect() as connection:
+        found = connection.scalar(select(literal(value, JSON)))
+    assert (type(found), found) == (type(value), value)
     engine.dispose()
 
 

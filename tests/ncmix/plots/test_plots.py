@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
@@ -225,8 +225,11 @@ def test_last_layer_lays_the_theory_over_the_mixtures():
     theory = run.probes[40].theory
     figure = last_layer(run)
     axes = figure.axes[0]
-    paths = [lines.get_segments() for lines in axes.collections if isinstance(lines, LineCollection)]
-    assert sum(len(drawn) == 3 and np.array_equal(drawn, theory.different) for drawn in paths) == 2  # and their halo
+    strokes = [patch.get_path() for patch in axes.patches]
+    channels = [path for path in strokes if np.array_equal(path.vertices, theory.different.reshape(-1, 2))]
+    assert len(channels) == 2  # and their halo
+    begun = np.flatnonzero(channels[0].codes == Path.MOVETO)
+    assert begun.tolist() == [0, len(theory.different[0]), 2 * len(theory.different[0])]
     (rings,) = (line.get_xydata() for line in axes.lines if line.get_marker() == "o")
     np.testing.assert_array_equal(rings, theory.same)
     assert any("theory m = 0.7, λₕ = 0.01, off by 12%" in text for text in texts(axes))
@@ -251,17 +254,24 @@ def test_very_many_mixtures_are_a_bitmap_a_panel_in_a_vector_file():
     assert len(svg) < 1_000_000
 
 
-def test_a_bitmap_in_a_vector_file_has_the_mixtures_where_the_panel_has_them():
-    probe = synthetic.probe(per_pair=5000)
-    picture = plots.last_layer(replace(synthetic.run(), probes={0: probe}))
+@pytest.mark.parametrize(("planes", "per_pair"), [(1, 5000), (12, 400)])
+def test_a_bitmap_in_a_vector_file_has_the_mixtures_where_the_panel_has_them(planes, per_pair):
+    probe = synthetic.probe(per_pair=per_pair)
+    picture = plots.last_layer([replace(synthetic.run(), probes={0: probe})] * planes)
     page = ElementTree.fromstring(render(picture, "svg"))  # noqa: S314 - our own
-    image = next(each for each in page.iter("{http://www.w3.org/2000/svg}image") if "transform" not in each.attrib)
-    file = image.get("{http://www.w3.org/1999/xlink}href").partition("base64,")[2]
-    inked = (np.asarray(Image.open(BytesIO(base64.b64decode(file)))) < 240).any(axis=2)
+    images = [each for each in page.iter("{http://www.w3.org/2000/svg}image") if "transform" not in each.attrib]
     figure = draw(picture)
     figure.set_dpi(72)
-    # In points from the upper left, as the file has it; then in dots of the bitmap.
-    at = figure.axes[0].transData.transform(probe.points) * (1, -1) + (0, figure.bbox.height)
+    mixtures = np.split(np.asarray(figure.axes[0].collections[0].get_offsets()), planes)
+    for image, at_P2 in zip(images, mixtures, strict=True):
+        # In points from the upper left, as the file has it.
+        has_them_there(image, figure.axes[0].transData.transform(at_P2) * (1, -1) + (0, figure.bbox.height))
+
+
+def has_them_there(image: ElementTree.Element, at: np.ndarray) -> None:
+    """Whether dots of a bitmap have ink where these points of the page are, and nowhere else."""
+    file = image.get("{http://www.w3.org/1999/xlink}href").partition("base64,")[2]
+    inked = (np.asarray(Image.open(BytesIO(base64.b64decode(file)))) < 240).any(axis=2)
     x, y, wide, high = (float(image.get(name)) for name in ("x", "y", "width", "height"))
     assert (wide, high) == pytest.approx((inked.shape[1] * 72 / 160, inked.shape[0] * 72 / 160), abs=1)
     columns, rows = ((at - (x, y)) / (wide, high) * inked.shape[::-1]).astype(int).T
@@ -277,7 +287,8 @@ def test_many_planes_say_how_wide_they_are_instead_of_ticks():
     runs = [synthetic.run(f"run {number}") for number in range(7)]
     few, many = last_layer(runs[:6]), last_layer(runs)
     probe = runs[0].probes[40]
-    inches = np.ptp(many.axes[0].collections[0].get_offsets(), axis=0) / np.ptp(probe.points, axis=0)
+    first = many.axes[0].collections[0].get_offsets()[: len(probe.points)]
+    inches = np.ptp(first, axis=0) / np.ptp(probe.points, axis=0)
     assert inches[0] == pytest.approx(inches[1])
     # A plane is 2.5 inches wide.
     assert any(text.endswith(f"· width {2.5 / inches[0]:.2g}") for text in texts(many.axes[0]))
