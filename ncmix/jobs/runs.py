@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
 import numpy as np
-from sqlalchemy import Integer, Select, bindparam, func, literal, select
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from ncmix.jobs import features
@@ -134,9 +134,14 @@ class Sets(Mapping[int, T], Generic[T]):
 
     def __init__(self, session: Session, experiment_id: str, name: str, make: Callable[[ArraySet], T]) -> None:
         self._session, self._make, self._known = session, make, dict[int, T]()
-        self._which = (
-            FeatureSet.experiment_id == experiment_id,
-            FeatureSet.name == name,
+        self._experiment_id, self._name = experiment_id, name
+
+    @cached_property
+    def _which(self) -> tuple[ColumnElement[bool], ...]:
+        """Made when it is wanted: of a thousand runs few plots want any."""
+        return (
+            FeatureSet.experiment_id == self._experiment_id,
+            FeatureSet.name == self._name,
             FeatureSet.state == "complete",
         )
 

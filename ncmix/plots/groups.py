@@ -148,13 +148,21 @@ def line(group: Group, place: int, style: str, points: Callable[[Run], Points | 
 
 def averaged(several: Sequence[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
     """Where all have a value: x, the mean and the unbiased standard deviation."""
+    first = several[0][0]
+    if all(len(x) == len(first) for x, _ in several) and (np.stack([x for x, _ in several]) == first).all():
+        values = np.stack([y for _, y in several])
+        there = np.isfinite(values).all(axis=0)
+        return first[there], *spread(values[:, there])
+    return _averaged_apart(several)
+
+
+def _averaged_apart(several: Sequence[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
+    """The same of runs that were not measured at the same places."""
     defined = [(x[np.isfinite(y)], y[np.isfinite(y)]) for x, y in several]
     x = defined[0][0]
     for other, _ in defined[1:]:
-        x = x if np.array_equal(x, other) else x[np.isin(x, other)]
-    # Most have values where all have, and no others: to look for each of them would take most of the time.
-    common = [values if len(places) == len(x) else values[np.isin(places, x)] for places, values in defined]
-    return x, *spread(np.stack(common))
+        x = x[np.isin(x, other)]
+    return x, *spread(np.stack([values[np.isin(places, x)] for places, values in defined]))
 
 
 def spread(values: Array) -> tuple[Array, Array]:

@@ -30,6 +30,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>{title}</title>
 <style>html {{ overflow-y: scroll; color-scheme: {theme};
 background: {paper}; color: {ink}; font-family: system-ui, sans-serif }}

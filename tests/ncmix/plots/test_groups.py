@@ -27,9 +27,10 @@ def test_a_group_is_the_mean_of_its_runs_with_their_unbiased_deviation():
     assert line.runs == 3
 
 
-def test_the_mean_is_only_where_every_run_has_a_value():
+@pytest.mark.parametrize("other", [{0: 9.0, 1: 3.0, 2: None, 3: 5.0}, {1: 3.0, 2: None}])
+def test_the_mean_is_only_where_every_run_has_a_value(other):
     still_running = run("a", {1: 1.0, 2: 2.0})
-    (line,) = lines([still_running, run("b", {0: 9.0, 1: 3.0, 2: None, 3: 5.0})], "mix.kind")
+    (line,) = lines([still_running, run("b", other)], "mix.kind")
     assert list(line.x) == [1]
     assert list(line.y) == [2]
 
