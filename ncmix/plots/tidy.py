@@ -5,11 +5,10 @@ Shapes: N rows.
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -38,10 +37,17 @@ class Part:
 def to_csv(picture: Picture) -> bytes:
     """One header line, then a line a row; what is undefined is empty."""
     parts = list(_parts(picture))
-    lines = [",".join(parts[0].columns).encode()]
-    for part in parts:  # columns of a part without rows are not of one length
-        lines += map(b",".join, zip(*(_cells(c, part.count) for c in part.columns.values()), strict=False))
-    return b"\n".join(lines) + b"\n"
+    return b"".join([",".join(parts[0].columns).encode(), b"\n", *(_lines(part) for part in parts if part.count)])
+
+
+def _lines(part: Part) -> bytes:
+    """A line a row: what rows do not share is put into copies of a line that has the rest."""
+    own = [_cells(column) for column in part.columns.values() if isinstance(column, np.ndarray | list)]
+    cells = [b""] * (len(own) * part.count)
+    for place, column in enumerate(own):
+        cells[place :: len(own)] = column
+    held = (b"%b" if isinstance(c, np.ndarray | list) else _cell(c).replace(b"%", b"%%") for c in part.columns.values())
+    return (b",".join(held) + b"\n") * part.count % tuple(cells)
 
 
 def to_json(picture: Picture) -> bytes:
@@ -92,11 +98,11 @@ def _numbers(kind: str, data: bytes) -> bytes:
     return pydantic_core.to_json(np.frombuffer(data, kind).tolist(), inf_nan_mode="null")[1:-1]
 
 
-def _cells(column: Column, count: int) -> Iterable[bytes]:
+def _cells(column: NDArray[Any] | list[str]) -> list[bytes]:
     """A column as cells of CSV."""
     if isinstance(column, np.ndarray):
-        return _values(column, count).replace(b"null", b"").split(b",")
-    return map(_cell, column) if isinstance(column, list) else repeat(_cell(column), count)
+        return _values(column, len(column)).replace(b"null", b"").split(b",")
+    return [_cell(value) for value in column]
 
 
 # A map names its classes again and again.
