@@ -8,7 +8,8 @@ and what else plots show at the 14 epochs at which Fisher et al. looked; and a s
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -26,7 +27,7 @@ from ncmix.jobs.migrate import migrate
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.tables import Experiment, MetricValue
 from ncmix.plots import FORMATS, PLOTS, warm
-from ncmix.results import Run, Snapshot
+from ncmix.results import MetricRow, Snapshot
 from ncmix.spec import expand, parse, parse_sweep
 from tests.ncmix.plots import synthetic
 
@@ -45,7 +46,10 @@ def compared(database: Database, settings: Settings, runs: int, epochs: int) -> 
 
 
 def _whole(database: Database, settings: Settings, seed: int, epochs: int) -> str:
-    run = synthetic.run(epochs=epochs, mixup=True)
+    # Runs that differ in every number, as real ones do: equal ones would be written once.
+    own = 1 + seed / 100
+    told = synthetic.run(epochs=epochs, mixup=True).rows
+    rows = [replace(row, value=None if row.value is None else own * row.value) for row in told]
     with database.transaction() as session:
         lifecycle.submit(session, parse({**_SPEC, "epochs": epochs, "seed": seed}), "cpu")
     with database.transaction() as session:
@@ -53,10 +57,12 @@ def _whole(database: Database, settings: Settings, seed: int, epochs: int) -> st
     if claim is None:
         raise RuntimeError("The experiment of the benchmark cannot be claimed.")
     for epoch in (e for e in LOOKED if e <= epochs):
-        kept = (synthetic.probe(channel=0.5), synthetic.summary(epoch / epochs), synthetic.spread(epoch / epochs, 512))
+        done = epoch / epochs / own
+        probe = synthetic.probe(channel=0.5 * done, scale=7 * own + done)
+        kept = (probe, synthetic.summary(done), synthetic.spread(done, 512))
         recording.record(database, claim.lease, Snapshot(epoch, (), tuple(each.to_set() for each in kept)))
     with database.transaction() as session:
-        _values(session, {claim.lease.experiment_id: run})
+        _values(session, {claim.lease.experiment_id: rows})
         lifecycle.finish(session, claim.lease)
     return claim.lease.experiment_id
 
@@ -64,21 +70,21 @@ def _whole(database: Database, settings: Settings, seed: int, epochs: int) -> st
 def swept(database: Database, settings: Settings, seeds: int) -> str:
     """Put a sweep on record, with and without mixup, all of which has succeeded; gives its id."""
     definition = parse_sweep({"base": {**_SPEC, "epochs": 10}, "grid": {"mix": ["none", "mixup"]}, "seeds": seeds})
-    run = synthetic.run(epochs=10)
+    rows = synthetic.run(epochs=10).rows
     with database.transaction() as session:
         filled = sweeps.submit(session, definition, expand(definition), settings)
         ids = [experiment.id for experiment in filled.made]
-        _values(session, dict.fromkeys(ids, run))
+        _values(session, dict.fromkeys(ids, rows))
         session.execute(update(Experiment).values(state="succeeded", epoch=10).where(Experiment.id.in_(ids)))
         return filled.sweep.id
 
 
-def _values(session: Session, runs: dict[str, Run]) -> None:
+def _values(session: Session, runs: Mapping[str, Sequence[MetricRow]]) -> None:
     columns = ("epoch", "split", "name", "value")
     rows = [
         {"experiment_id": experiment_id, **{c: getattr(row, c) for c in columns}, "note": ""}
-        for experiment_id, run in runs.items()
-        for row in run.rows
+        for experiment_id, of_it in runs.items()
+        for row in of_it
     ]
     for first in range(0, len(rows), _AT_ONCE):
         session.connection().execute(insert(MetricValue), rows[first : first + _AT_ONCE])

@@ -21,6 +21,9 @@ T = TypeVar("T")
 _FEWEST, _FEWEST_OF_MANY = 100, 25
 _MANY = 200
 
+# Rows that are taken from the driver at once: so many stay in a processor's cache until they are in their lists.
+_ROWS = 1000
+
 # Most curves are of two splits.
 _SPLITS = 2
 
@@ -111,10 +114,11 @@ def _curves(
     found: defaultdict[tuple[str, str], tuple[list[int], list[float | None]]] = defaultdict(lambda: ([], []))
     # Straight from the driver: rows of the ORM, or even of its core, would take longer than the database.
     rows = session.connection().execute(query, {"experiment_id": experiment_id}).cursor
-    for name, split, epoch, value in rows.fetchall() if rows else ():
-        at, values = found[name, split]
-        at.append(epoch)
-        values.append(value)
+    while rows and (some := rows.fetchmany(_ROWS)):
+        for name, split, epoch, value in some:
+            at, values = found[name, split]
+            at.append(epoch)
+            values.append(value)
     return {key: Curve(np.array(at, np.int64), np.array(values, np.float64)) for key, (at, values) in found.items()}
 
 
