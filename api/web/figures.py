@@ -1,7 +1,6 @@
 """What the page draws by itself: a plot as a Plotly figure, arranged for the width there is."""
 
 import json
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,15 +10,20 @@ from api.context import Context, Service
 from api.downloads import matches
 from api.plot_parameters import CompareOptions
 from api.routes.plots import MOST_POINTS, Chosen, compared, described, require
-from ncmix.plots import Picture, PlotError, PlotOptionError, figure
+from ncmix.plots import PlotError, PlotOptionError, figure
+from ncmix.plots.arranging import arranged
+from ncmix.plots.thinning import thinned
 
 router = APIRouter(include_in_schema=False)
+
+# Without WebGL, which would need code made from strings, a browser draws each mixture as a shape.
+MOST_MIXTURES = 20_000
 
 
 class FigureOptions(CompareOptions):
     """How experiments are drawn on the page, and which."""
 
-    columns: int = Field(4, ge=1, le=8, description="Panels side by side, at most.")
+    window: int = Field(1000, ge=100, le=10_000, description="Pixels from the left to the right of it.")
 
 
 @router.get("/figures/{name}")
@@ -45,14 +49,10 @@ def _answer(request: Request, service: Context, name: str, what: Chosen[FigureOp
 
 
 def _figure(service: Context, name: str, what: Chosen[FigureOptions]) -> bytes:
-    picture, options = described(service, name, what, MOST_POINTS), what.options
-    made = figure(_arranged(picture, options.columns), options.theme, options.size)
+    options = what.options
+    picture = thinned(described(service, name, what, MOST_POINTS), MOST_MIXTURES)
+    made = figure(arranged(picture, options.window), options.theme, options.size)
     # The page has the title above the figure already.
     layout = {name: value for name, value in made["layout"].items() if name != "title"}
     shown = {"data": made["data"], "layout": layout, "note": picture.note}
     return json.dumps(shown, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _arranged(picture: Picture, columns: int) -> Picture:
-    """With fewer panels side by side; a grid keeps its columns, which are epochs."""
-    return picture if picture.layout == "grid" else replace(picture, columns=min(picture.columns, columns))

@@ -10,7 +10,8 @@ import numpy as np
 import pydantic_core
 from matplotlib.colors import to_hex
 
-from ncmix.plots import clouds, heat, naming, theme
+from ncmix.plots import arranging, clouds, heat, naming, theme
+from ncmix.plots.arranging import ABOVE, INCH, LEFT, RIGHT
 from ncmix.plots.naming import escaped
 from ncmix.plots.options import Size, Theme
 from ncmix.plots.picture import STYLES, Axis, Cloud, HeatMap, Line, Panel, Picture, Style
@@ -18,12 +19,6 @@ from ncmix.plots.thinning import thinned
 from ncmix.plots.tidy import plain
 
 Json = dict[str, Any]
-
-# Pixels: of an inch, of one row of panels and what stands between, of what stands over and below all.
-INCH, ROW, BETWEEN, ABOVE, BELOW, LEGEND_LINE = 96, 260, 90, 96, 60, 22
-SQUARE = 420
-# So many planes side by side are about as wide as a row is high in a window of 1,600 pixels.
-SIDE_BY_SIDE = 4.4
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -43,7 +38,23 @@ body {{ margin: 0 }}</style>
 <script id="figure" type="application/json">{figure}</script>
 <script>
 const figure = JSON.parse(document.getElementById("figure").textContent);
-Plotly.newPlot("plot", figure.data, figure.layout, {{responsive: true, displaylogo: false}});
+const fitting = () => figure.arrangements.find(({{least}}) => innerWidth >= least) ?? figure.arrangements.at(-1);
+let now;
+function arrange() {{
+  if (now === fitting()) return;
+  now = fitting();
+  const layout = {{...figure.layout, height: now.height, uirevision: "kept"}};
+  now.places.forEach(([x, y], number) => {{
+    const suffix = number ? number + 1 : "";
+    layout["xaxis" + suffix] = {{...layout["xaxis" + suffix], domain: x}};
+    layout["yaxis" + suffix] = {{...layout["yaxis" + suffix], domain: y}};
+  }});
+  layout.annotations = layout.annotations.map((head, number) => (
+    {{...head, x: now.places[number][0][0], y: now.places[number][1][1]}}));
+  Plotly.react("plot", figure.data, layout, {{responsive: true, displaylogo: false}});
+}}
+arrange();
+addEventListener("resize", arrange);
 </script>
 </body>
 </html>
@@ -54,7 +65,9 @@ def page(picture: Picture, name: Theme, size: Size, library: str) -> bytes:
     """A page of HTML; `library` is the element that brings plotly.js, by its address or whole."""
     colours = theme.palette(name)
     # "<" can end a script, even inside JSON.
-    made = pydantic_core.to_json(figure(picture, name, size)).decode()
+    made = pydantic_core.to_json(
+        figure(picture, name, size) | {"arrangements": arranging.arrangements(picture, size)}
+    ).decode()
     return _PAGE.format(
         title=html.escape(f"{picture.title}: {', '.join(picture.groups)}"),
         theme=name,
@@ -66,16 +79,18 @@ def page(picture: Picture, name: Theme, size: Size, library: str) -> bytes:
 
 
 def figure(picture: Picture, name: Theme, size: Size) -> Json:
-    """`data` and `layout` for Plotly.newPlot; as wide as the window unless a width is asked for."""
+    """`data` and `layout` for Plotly; as wide as the window unless a width is asked for."""
     colours = theme.palette(name)
     run_colours = theme.run_colours(colours, name, len(picture.groups))
     data: list[Json] = []
     square = picture.of_maps or picture.of_planes
     # What names share is said once.
-    shared, names = naming.apart(picture.groups) if len(picture.groups) > 1 else ("", picture.groups)
-    picture = replace(thinned(picture), groups=tuple(names))
+    shared, names = naming.apart(picture.groups)
+    picture = replace(thinned(arranging.fitted(picture, size)), groups=tuple(names))
     frame = _frame(picture, shared, size, colours)
-    for number, (panel, place) in enumerate(zip(picture.panels, _places(picture, frame["height"]), strict=True), 1):
+    for number, (panel, place) in enumerate(
+        zip(picture.panels, arranging.places(picture, frame["height"]), strict=True), 1
+    ):
         suffix = "" if number == 1 else str(number)
         frame[f"xaxis{suffix}"] = _axis(panel.x, place[0], f"y{suffix}", colours) | _fixed(panel, panel.x)
         frame[f"yaxis{suffix}"] = _axis(panel.y, place[1], f"x{suffix}", colours) | _fixed(panel, panel.y, up=True)
@@ -92,14 +107,9 @@ def figure(picture: Picture, name: Theme, size: Size) -> Json:
 
 
 def _frame(picture: Picture, shared: str, size: Size, colours: theme.Palette) -> Json:
-    rows = math.ceil(len(picture.panels) / picture.columns)
-    high = SQUARE if picture.layout in ("map", "plane") else ROW
-    if picture.of_planes:  # squares: many side by side are narrower than a row is high
-        high = round(high * min(1.0, SIDE_BY_SIDE / picture.columns))
-    below = BELOW + _legend_height(picture)
     made: Json = {
-        "height": round((size.height or 0) * INCH) or ABOVE + rows * (high + BETWEEN) - BETWEEN + below,
-        "margin": {"l": 64, "r": 24, "t": ABOVE, "b": below},
+        "height": arranging.height(picture, size),
+        "margin": {"l": LEFT, "r": RIGHT, "t": ABOVE, "b": arranging.below(picture)},
         "paper_bgcolor": colours.paper,
         "plot_bgcolor": colours.paper,
         "font": {"color": colours.ink, "size": 12},
@@ -115,32 +125,9 @@ def _frame(picture: Picture, shared: str, size: Size, colours: theme.Palette) ->
     return made | ({"width": round(size.width * INCH)} if size.width else {})
 
 
-def _legend_height(picture: Picture) -> int:
-    """Pixels of the legend in a window of a thousand, reckoned from its entries."""
-    if picture.of_maps or picture.of_planes:
-        return LEGEND_LINE if picture.of_planes else 0
-    entries = {(line.group, line.style) for panel in picture.panels for line in panel.lines}
-    longest = max((len(name) for name in picture.groups), default=0) + 20
-    return LEGEND_LINE * math.ceil(len(entries) / max(1, 1000 // (40 + 6 * longest)))
-
-
 def _title(picture: Picture, shared: str) -> str:
     said = ", ".join(filter(None, (shared, picture.note))) or (picture.groups[0] if len(picture.groups) == 1 else "")
     return f"<b>{escaped(picture.title)}</b>" + (f"<br><sup>{escaped(said)}</sup>" if said else "")
-
-
-def _places(picture: Picture, height: int) -> Iterator[tuple[list[float], list[float]]]:
-    """The domains of each panel, left to right and bottom to top, as shares of the plotting area."""
-    columns = min(picture.columns, len(picture.panels))
-    rows = math.ceil(len(picture.panels) / columns)
-    across = 0.32 / max(4, columns)
-    wide = (1 - across * (columns - 1)) / columns
-    up = BETWEEN / max(1, height - ABOVE - BELOW)
-    high = (1 - up * (rows - 1)) / rows
-    for number in range(len(picture.panels)):
-        row, column = divmod(number, columns)
-        x, y = column * (wide + across), 1 - row * (high + up) - high
-        yield [x, min(1, x + wide)], [max(0, y), y + high]
 
 
 def _axis(axis: Axis, domain: list[float], anchor: str, colours: theme.Palette) -> Json:
@@ -180,7 +167,7 @@ def _fixed(panel: Panel, axis: Axis, *, up: bool = False) -> Json:
 
 def _head(name: str, meaning: str, place: tuple[list[float], list[float]], colours: theme.Palette) -> Json:
     lines = [f"<b>{escaped(name)}</b>"] if name else []
-    lines.append(f'<span style="color:{colours.muted}">{escaped(meaning)}</span>')
+    lines += (f'<span style="color:{colours.muted}">{escaped(line)}</span>' for line in naming.lines(meaning))
     return {
         "text": "<br>".join(lines), "showarrow": False, "align": "left", "font": {"size": 11},
         "xref": "paper", "yref": "paper", "x": place[0][0], "y": place[1][1], "xanchor": "left", "yanchor": "bottom",

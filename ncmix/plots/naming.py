@@ -8,6 +8,9 @@ from ncmix.results import Run
 
 LONGEST_LABEL = 64
 
+# Between what is said of a panel; the most characters of it in one line of an interactive figure.
+_BETWEEN, _LINE = " · ", 48
+
 # From so many names on, the words that all of them share are said once.
 _MANY = 5
 
@@ -74,6 +77,13 @@ def words(panel: Panel, picture: Picture, names: Sequence[str]) -> tuple[str, st
     if picture.layout == "maps":
         return group, f"{panel.name}, {panel.meaning.rpartition(', ')[2]}"
     return group, f"{panel.name}: {panel.meaning}"
+
+
+def lines(said: str) -> list[str]:
+    """What is said of a panel in one line, or, if it is long, in two of about one length."""
+    parts = said.split(_BETWEEN)
+    ways = [[_BETWEEN.join(parts[:n]), _BETWEEN.join(parts[n:])] for n in range(1, len(parts))]
+    return [said] if len(said) <= _LINE or not ways else min(ways, key=lambda way: max(map(len, way)))
 
 
 def escaped(words: str) -> str:

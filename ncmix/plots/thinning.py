@@ -15,12 +15,12 @@ from ncmix.results import Probe
 MOST_MIXTURES = 40_000
 
 
-def thinned(picture: Picture) -> Picture:
+def thinned(picture: Picture, most: int = MOST_MIXTURES) -> Picture:
     """With at most so many mixtures in all, as many in every plane that has more; its note says how many."""
     counts = [len(mark.probe.points) for panel in picture.panels for mark in panel.marks if isinstance(mark, Cloud)]
-    if sum(counts) <= MOST_MIXTURES:
+    if sum(counts) <= most:
         return picture
-    each = max(1, MOST_MIXTURES // len(counts))
+    each = max(1, most // len(counts))
     of = f"{max(counts):,}" if len(set(counts)) == 1 else f"up to {max(counts):,}"
     note = ", ".join(filter(None, (picture.note, f"{each:,} of {of} mixtures in each plane")))
     return replace(picture, panels=tuple(_thinned(panel, each) for panel in picture.panels), note=note)

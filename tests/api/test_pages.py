@@ -109,10 +109,10 @@ def test_a_comparison_shows_what_differs_and_what_came_out(client: TestClient, l
 
 def test_figures_are_arranged_for_the_page(client: TestClient, lives: Lives):
     experiment = lives.done(epochs=2, probed=(2,))
-    wide, narrow = (client.get(f"/figures/gram?ids={experiment}&columns={n}") for n in (4, 1))
+    wide, narrow = (client.get(f"/figures/gram?ids={experiment}&window={n}") for n in (1200, 400))
     assert len({axis["domain"][0] for name, axis in narrow.json()["layout"].items() if name.startswith("xaxis")}) == 1
     assert wide.json()["layout"]["height"] < narrow.json()["layout"]["height"]
-    again = client.get(f"/figures/gram?ids={experiment}&columns=4", headers={"If-None-Match": wide.headers["etag"]})
+    again = client.get(f"/figures/gram?ids={experiment}&window=1200", headers={"If-None-Match": wide.headers["etag"]})
     assert again.status_code == 304
     assert "no neural-collapse metric" in client.get(f"/figures/nc?ids={lives.queued(1)}").json()["empty"]
     assert client.get(f"/figures/nothing?ids={experiment}").status_code == 404

@@ -1,6 +1,7 @@
 """The web page in a real browser: what people do with it, and that everybody can."""
 
 import re
+from itertools import combinations
 
 import httpx2
 import pytest
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.browser
 
 POINTS = "name => document.querySelector(`figure[data-plot=${name}] .canvas`).data?.[0]?.x.length ?? 0"
 PAINTED = "name => document.querySelectorAll(`figure[data-plot=${name}] .canvas.js-plotly-plot .trace`).length"
+FITTED = "document.querySelector('.main-svg')?.clientWidth === document.documentElement.clientWidth"
 
 
 def until(page: Page, count: str, plot: str, more_than: int) -> None:
@@ -254,6 +256,23 @@ def test_no_page_keeps_anybody_out(page: Page, site: Site, name: str):
         assert not found.response["violations"], found.generate_report()
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("plot", ["last-layer", "gram", "spectrum"])
+def test_heads_of_an_interactive_plot_keep_clear_of_each_other_in_every_window(page: Page, site: Site, plot: str):
+    page.goto(f"/api/v1/compare/plots/{plot}.html?ids={site.plain},{site.mixed}")
+    columns = []
+    for width in (1600, 1100, 800, 500):
+        page.set_viewport_size({"width": width, "height": 900})
+        wait_for(lambda: page.evaluate(FITTED), f"The plot fits into {width} pixels", every=0.05)
+        heads = page.locator("g.annotation-text-g").evaluate_all("all => all.map(each => each.getBoundingClientRect())")
+        columns.append(len({round(head["x"]) for head in heads}))
+        assert all(head["x"] + head["width"] <= width for head in heads)
+        for one, other in combinations(heads, 2):
+            apart = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+            assert apart or one["y"] != other["y"]
+    assert columns == sorted(columns, reverse=True)
+    assert columns[0] > columns[-1] == 1
 
 
 def test_the_reference_opens_what_a_link_leads_to(page: Page):

@@ -119,7 +119,7 @@ def test_a_plot_shows_in_a_notebook_and_goes_into_files(client: Client, done: Ex
     assert (svg._repr_svg_() or "").partition("<svg")[1]
     html = done.plot("nc", "html")
     assert b"<script src" not in html.content  # It needs nothing of the service any more, neither here nor in a file.
-    assert b"Plotly.newPlot" in html.content
+    assert b"Plotly.react" in html.content
     assert (html._repr_html_() or "").startswith('<iframe srcdoc="&lt;!doctype html&gt;')
     assert png.save(tmp_path / "a.png").read_bytes() == png.content
     assert png.save(tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")

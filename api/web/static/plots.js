@@ -2,9 +2,8 @@
 
 /* global Plotly */
 
-// Pixels that a panel needs; how many of a cloud's points are drawn at most.
-const PANEL = 230;
-const MOST = 6000;
+// Pixels by which a width has to change for panels to be arranged anew.
+const STEP = 40;
 const CONFIG = { responsive: true, displayModeBar: false };
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -75,11 +74,15 @@ function query(figure) {
   return asked;
 }
 
+function steps(figure) {
+  return Math.floor(figure.clientWidth / STEP);
+}
+
 async function made(figure) {
   const asked = query(figure);
   for (const link of figure.querySelectorAll("[data-file]")) link.search = asked;
   if (figure.dataset.ids) asked.set("ids", figure.dataset.ids);
-  asked.set("columns", Math.min(8, Math.max(1, Math.floor(figure.clientWidth / PANEL))));
+  asked.set("window", Math.max(100, steps(figure) * STEP));
   try {
     const answer = await fetch(`/figures/${figure.dataset.plot}?${asked}`);
     const said = await answer.json();
@@ -124,13 +127,9 @@ function legend(data, width) {
   return 22 * Math.max(0, lines(width - 64) - lines(1000));
 }
 
-/** WebGL would need code made from strings, which the page forbids; so many points a browser draws without it. */
+/** WebGL would need code made from strings, which the page forbids; no more points come than go without it. */
 function light(trace) {
-  if (trace.type !== "scattergl") return trace;
-  const step = Math.ceil(trace.x.length / MOST);
-  const thin = (list) => (Array.isArray(list) ? list.filter((_, index) => index % step === 0) : list);
-  const marker = { ...trace.marker, color: thin(trace.marker.color) };
-  return { ...trace, type: "scatter", x: thin(trace.x), y: thin(trace.y), customdata: thin(trace.customdata), marker };
+  return trace.type === "scattergl" ? { ...trace, type: "scatter" } : trace;
 }
 
 function remark(figure, note) {
@@ -155,9 +154,8 @@ const views = new IntersectionObserver(
 const widths = new Map();
 const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
-    const columns = Math.floor(target.clientWidth / PANEL);
-    if (widths.get(target) !== columns && seen.has(target)) draw(target);
-    widths.set(target, columns);
+    if (widths.get(target) !== steps(target) && seen.has(target)) draw(target);
+    widths.set(target, steps(target));
   }
 });
 
