@@ -3,6 +3,7 @@
 import json
 from typing import Annotated
 
+import pydantic_core
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
@@ -55,4 +56,4 @@ def _figure(service: Context, name: str, what: Chosen[FigureOptions]) -> bytes:
     # The page has the title above the figure already.
     layout = {name: value for name, value in made["layout"].items() if name != "title"}
     shown = {"data": made["data"], "layout": layout, "note": picture.note}
-    return json.dumps(shown, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return pydantic_core.to_json(shown, inf_nan_mode="null")
