@@ -24,7 +24,7 @@ MOST_MIXTURES = 20_000
 class FigureOptions(CompareOptions):
     """How experiments are drawn on the page, and which."""
 
-    window: int = Field(1000, ge=100, le=10_000, description="Pixels from the left to the right of it.")
+    window: int = Field(1000, ge=100, le=10_000, description="Pixels across what it is drawn in.")
 
 
 @router.get("/figures/{name}")

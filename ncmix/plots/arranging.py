@@ -13,36 +13,37 @@ from ncmix.plots.options import Size
 from ncmix.plots.picture import Layout, Picture
 
 # An inch; one row of panels; what stands between rows, over and below all; a line of the legend.
-INCH, _ROW, _BETWEEN, ABOVE, BELOW, _LEGEND_LINE = 96, 260, 90, 96, 60, 22
+INCH, _ROW, _BETWEEN, ABOVE, _BELOW, _LEGEND_LINE = 96, 260, 90, 96, 60, 22
 _SQUARE = 420
 LEFT, RIGHT = 64, 24
-_BOUNDLESS = 1_000_000
 # So many planes side by side are about as wide as a row is high in a window of 1,600 pixels.
 _SIDE_BY_SIDE = 4.4
 
 # A character of a panel's name, bold, and of what stands below it; what is beside a panel.
 _BOLD, _PLAIN, _BESIDE = 5.8, 4.8, 40
-# What a panel and what is beside it need at least. A grid keeps its columns, which are epochs.
+# What a panel and what is beside it need at least.
 _LEAST: dict[Layout, int] = {"small": 200, "large": 340, "classes": 340, "map": 330, "maps": 200, "plane": 300}
 
 Domain = list[float]
 
 
 def arranged(picture: Picture, window: int) -> Picture:
-    """With as many panels side by side as fit into a window so wide, and no more than it has."""
+    """With as many panels side by side as fit into a window so wide; a grid keeps its columns, which are epochs."""
+    if picture.layout == "grid":
+        return picture
     fit = int((window - LEFT - RIGHT) / _needed(_named(picture)))
-    return replace(picture, columns=max(1, min(picture.columns, len(picture.panels), fit)))
+    return replace(picture, columns=max(1, min(picture.columns, fit)))
 
 
 def fitted(picture: Picture, size: Size) -> Picture:
-    """As it is arranged in the width that is asked for, or with as many panels side by side as may be."""
-    return arranged(picture, round(size.width * INCH) if size.width else _BOUNDLESS)
+    """As it is arranged in the width that is asked for, if one is."""
+    return arranged(picture, round(size.width * INCH)) if size.width else picture
 
 
 def arrangements(picture: Picture, size: Size) -> list[dict[str, Any]]:
     """All ways to put the panels, the widest first: from which width of a window on, the height, and each place."""
     picture = _named(picture)
-    most = fitted(picture, size).columns
+    most = min(fitted(picture, size).columns, len(picture.panels))
     fewest = most if size.width or picture.layout == "grid" else 1
     return [_arrangement(replace(picture, columns=columns), size) for columns in range(most, fewest - 1, -1)]
 
@@ -60,8 +61,6 @@ def _arrangement(picture: Picture, size: Size) -> dict[str, Any]:
 
 def _needed(picture: Picture) -> float:
     """What a panel and what is beside it need, so that no head runs into the next or out of the window."""
-    if picture.layout == "grid":
-        return 0.01
     heads = [naming.words(panel, picture, picture.groups) for panel in picture.panels]
     longest = max(max(_BOLD * len(name), *(_PLAIN * len(line) for line in naming.lines(said))) for name, said in heads)
     return max(_LEAST.get(picture.layout, 0), longest + _BESIDE)
@@ -78,7 +77,7 @@ def height(picture: Picture, size: Size) -> int:
 
 def below(picture: Picture) -> int:
     """What stands below the panels: their axes' words, and the legend."""
-    return BELOW + _legend_height(picture)
+    return _BELOW + _legend_height(picture)
 
 
 def _legend_height(picture: Picture) -> int:

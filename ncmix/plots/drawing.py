@@ -23,9 +23,9 @@ def draw(picture: Picture, name: Theme, size: Size) -> Figure:
     """See ncmix.plots.draw."""
     colours = theme.palette(name)
     with rc_context(theme.settings(colours)):
-        return (
-            plane.draw(thinned(picture), colours, size) if picture.of_planes else _board(picture, name, colours, size)
-        )
+        if picture.of_planes:
+            return plane.draw(thinned(picture), colours, size)
+        return _board(picture, name, colours, size)
 
 
 def _board(picture: Picture, name: Theme, colours: theme.Palette, size: Size) -> Figure:

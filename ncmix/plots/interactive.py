@@ -64,10 +64,9 @@ addEventListener("resize", arrange);
 def page(picture: Picture, name: Theme, size: Size, library: str) -> bytes:
     """A page of HTML; `library` is the element that brings plotly.js, by its address or whole."""
     colours = theme.palette(name)
+    held = figure(picture, name, size) | {"arrangements": arranging.arrangements(picture, size)}
     # "<" can end a script, even inside JSON.
-    made = pydantic_core.to_json(
-        figure(picture, name, size) | {"arrangements": arranging.arrangements(picture, size)}
-    ).decode()
+    made = pydantic_core.to_json(held).decode()
     return _PAGE.format(
         title=html.escape(f"{picture.title}: {', '.join(picture.groups)}"),
         theme=name,

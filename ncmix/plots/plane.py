@@ -218,7 +218,7 @@ def _stroke(axes: Axes, paths: Sequence[NDArray[np.floating]], colour: str, widt
     codes = np.full(sum(map(len, paths)), Path.LINETO)
     codes[np.cumsum([0, *map(len, paths[:-1])])] = Path.MOVETO
     made = PathPatch(Path(np.concatenate(paths), codes), fill=False, ec=colour, lw=width, zorder=zorder)
-    made.set_capstyle("projecting")
+    made.set(capstyle="projecting", joinstyle="round")
     axes.add_artist(made)
 
 

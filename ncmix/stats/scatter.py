@@ -147,7 +147,7 @@ def _second_pass(
         for h_BD, y_B in blocks(chunks, 5 * len(w_KD)):
             sums.add(rules, h_BD, y_B)
         sums.settle(rules)
-        whitened = float(sums.whitened) if rules.slopes[0].shape[1] else math.nan
+        whitened = float(sums.whitened) if rules.white_DR.shape[1] else math.nan
     return Statistics(
         means=means,
         w_KD=w_KD,
@@ -167,8 +167,9 @@ class _Rules:
 
     Attributes:
         shift_KD: c, the class means rounded to that precision; zero for an absent class.
-        slopes: (S⁻¹Vᵀ)ᵀ (D, R), no columns where it is unknown, perhaps some of zeros at its end; Wᵀ (D, K); and
-            −2m_k as columns (D, K), none if `near_RK` is there.
+        white_DR: (S⁻¹Vᵀ)ᵀ, no columns where it is unknown, perhaps some of zeros at its end.
+        w_DK: Wᵀ.
+        more_DK: −2m_k as columns, none if `near_RK` is there.
         logit_KK: row y holds Wμ_y + b, to which Wd is added.
         near_KK: row y holds ‖μ_y − m_k‖², to which −2⟨d, m_k⟩ is added: the squared distances of h to the reference
             means m_k, but for a term common to all k.
@@ -176,27 +177,28 @@ class _Rules:
     """
 
     shift_KD: Tensor
-    slopes: tuple[Tensor, Tensor, Tensor]
+    white_DR: Tensor
+    w_DK: Tensor
+    more_DK: Tensor
     logit_KK: Tensor
     near_KK: Tensor
     near_RK: Tensor | None
 
     @cached_property
     def joined(self) -> Tensor:
-        """All slopes side by side."""
-        return torch.cat(self.slopes, 1)
+        """What d is multiplied by, side by side."""
+        return torch.cat([self.white_DR, self.w_DK, self.more_DK], 1)
 
     def asked(self, d_BD: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """S⁻¹Vᵀd (B, R), the logits (B, K), and the squared distances (B, K) but for the common term."""
-        white_DR, w_DK, more_DK = self.slopes
         z_BK, near_BK = self.logit_KK.index_select(0, y_B), self.near_KK.index_select(0, y_B)
         if len(self.shift_KD) < _NARROW:
-            parts = (white_DR.shape[1], white_DR.shape[1] + w_DK.shape[1])
-            t_BR, wd_BK, more_BK = (d_BD @ self.joined).tensor_split(parts, dim=1)
+            parts = [part.shape[1] for part in (self.white_DR, self.w_DK, self.more_DK)]
+            t_BR, wd_BK, more_BK = (d_BD @ self.joined).split(parts, dim=1)
             z_BK += wd_BK
         else:
-            t_BR, more_BK = d_BD @ white_DR, d_BD @ more_DK
-            z_BK.addmm_(d_BD, w_DK)
+            t_BR, more_BK = d_BD @ self.white_DR, d_BD @ self.more_DK
+            z_BK.addmm_(d_BD, self.w_DK)
         return t_BR, z_BK, near_BK.add_(more_BK) if self.near_RK is None else near_BK.addmm_(t_BR, self.near_RK)
 
 
@@ -214,7 +216,9 @@ def _rules(means: ClassMeans, w_KD: Tensor, logit_KK: Tensor, known_KD: Tensor) 
         near_KK, more_DK = _distance_rule(means, known_KD)
     return _Rules(
         shift_KD=means.mean_KD.nan_to_num().to(means.dtype),
-        slopes=(white_DR.to(means.dtype), w_KD.T.to(means.dtype), more_DK.to(means.dtype)),
+        white_DR=white_DR.to(means.dtype),
+        w_DK=w_KD.T.to(means.dtype),
+        more_DK=more_DK.to(means.dtype),
         logit_KK=logit_KK.to(means.dtype),
         near_KK=near_KK.to(means.dtype),
         near_RK=None if near_RK is None else near_RK.to(means.dtype),
@@ -273,7 +277,7 @@ class _Sums:
         error_KD = self.means.mean_KD.nan_to_num() - rules.shift_KD
         count_K = self.means.count_K.to(torch.float64)
         self.scatter_K = (self.scatter_K - count_K * error_KD.square().sum(1)).clamp(min=0)
-        whiten_DR = rules.slopes[0].to(torch.float64)
+        whiten_DR = rules.white_DR.to(torch.float64)
         self.whitened = (self.whitened - count_K @ (error_KD @ whiten_DR).square().sum(1)).clamp(min=0)
 
 
