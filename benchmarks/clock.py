@@ -22,11 +22,21 @@ def interleaved(subjects: Mapping[str, Work], rounds: int, device: torch.device)
 
 
 def _rate(work: Work, device: torch.device) -> float:
+    images, passed = _timed(work, device)
+    return images / passed
+
+
+def seconds(work: Work, device: torch.device) -> float:
+    """How long some work takes."""
+    return _timed(work, device)[1]
+
+
+def _timed(work: Work, device: torch.device) -> tuple[int, float]:
     _finish(device)
     start = time.perf_counter()
     images = work()
     _finish(device)
-    return images / (time.perf_counter() - start)
+    return images, time.perf_counter() - start
 
 
 def _finish(device: torch.device) -> None:
