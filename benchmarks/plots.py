@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from api.app import create
 from benchmarks import report
 from benchmarks.report import Table
-from ncmix.jobs import lifecycle, recording, sweeps
+from ncmix.jobs import curves, lifecycle, recording, sweeps
 from ncmix.jobs.database import Database
 from ncmix.jobs.migrate import migrate
 from ncmix.jobs.settings import Settings
@@ -64,6 +64,7 @@ def _whole(database: Database, settings: Settings, seed: int, epochs: int) -> st
     with database.transaction() as session:
         _values(session, {claim.lease.experiment_id: rows})
         lifecycle.finish(session, claim.lease)
+    curves.keep(database, claim.lease.experiment_id)
     return claim.lease.experiment_id
 
 
@@ -76,7 +77,9 @@ def swept(database: Database, settings: Settings, seeds: int) -> str:
         ids = [experiment.id for experiment in filled.made]
         _values(session, dict.fromkeys(ids, rows))
         session.execute(update(Experiment).values(state="succeeded", epoch=10).where(Experiment.id.in_(ids)))
-        return filled.sweep.id
+    for experiment_id in ids:
+        curves.keep(database, experiment_id)
+    return filled.sweep.id
 
 
 def _values(session: Session, runs: Mapping[str, Sequence[MetricRow]]) -> None:

@@ -10,7 +10,7 @@ from typing import IO
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from ncmix.jobs import features, lifecycle, room
+from ncmix.jobs import curves, features, lifecycle, room
 from ncmix.jobs.database import Database, now
 from ncmix.jobs.fencing import held
 from ncmix.jobs.parcel import Parcel, opened
@@ -58,6 +58,7 @@ def import_zip(database: Database, settings: Settings, file: IO[bytes]) -> Impor
                 session.execute(delete(Experiment).where(Experiment.id == lease.experiment_id))
             features.forget(database, lease.experiment_id)
             raise
+    curves.keep(database, parcel.story.id)
     return Imported(parcel.story.id, created=True)
 
 

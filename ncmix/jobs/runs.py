@@ -1,18 +1,16 @@
 """An experiment as a `Run` whose parts are read when a plot asks for them, and no more of them than it can show."""
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Generic, TypeVar
 
-import numpy as np
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, literal, select
+from sqlalchemy import ColumnElement, Integer, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
-from ncmix.jobs import features
+from ncmix.jobs import curves, features
 from ncmix.jobs.tables import Experiment, FeatureSet, MetricValue
-from ncmix.results import ArraySet, Curve, Probe, Run, Spectra, Summary
+from ncmix.results import ArraySet, Probe, Run, Spectra, Summary
 
 T = TypeVar("T")
 
@@ -20,9 +18,6 @@ T = TypeVar("T")
 # means over groups of them, fewer do.
 _FEWEST, _FEWEST_OF_MANY = 100, 25
 _MANY = 200
-
-# Rows that are taken from the driver at once: so many stay in a processor's cache until they are in their lists.
-_ROWS = 1000
 
 # Most curves are of two splits.
 _SPLITS = 2
@@ -35,10 +30,10 @@ _TOGETHER = 4 * 2**20
 class Recorded(Run):
     """A run on record, to be used while its session is open."""
 
-    read: Callable[[], Mapping[tuple[str, str], Curve]] = dict
+    read: Callable[[], curves.Curves] = dict
 
     @cached_property
-    def curves(self) -> Mapping[tuple[str, str], Curve]:
+    def curves(self) -> "curves.Curves":
         """See Run.curves."""
         return self.read()
 
@@ -54,12 +49,13 @@ def recorded(
         metrics: names of curves; of others there will be none.
         most: points of all curves together, about; beyond it evenly spaced epochs are left out. None for all of them.
     """
-    curves = max(1, len(experiments) * len(metrics) * _SPLITS)
+    wanted = max(1, len(experiments) * len(metrics) * _SPLITS)
     fewest = _FEWEST if len(experiments) <= _MANY else _FEWEST_OF_MANY
-    each = None if most is None else max(fewest, most // curves)
+    each = None if most is None else max(fewest, most // wanted)
     # Runs that are as far and are measured by the same rule have the same epochs.
     known: dict[tuple[int, str], tuple[list[int] | None, int]] = {}
-    return [_recorded(session, experiment, metrics, each, known) for experiment in experiments]
+    reader = curves.Reader(session, [experiment.id for experiment in experiments], metrics)
+    return [_recorded(session, experiment, metrics, each, known, reader) for experiment in experiments]
 
 
 def _recorded(
@@ -68,6 +64,7 @@ def _recorded(
     metrics: Sequence[str],
     most: int | None,
     known: dict[tuple[int, str], tuple[list[int] | None, int]],
+    reader: curves.Reader,
 ) -> Recorded:
     epochs, every = None, 1
     if metrics and most is not None and experiment.epoch > most:
@@ -83,7 +80,7 @@ def _recorded(
         Sets(session, experiment.id, "summary", _summary),
         Sets(session, experiment.id, "spectrum", _spectra),
         every,
-        lambda: _curves(session, experiment.id, metrics, epochs),
+        lambda: reader.read(experiment.id, epochs),
     )
 
 
@@ -105,32 +102,6 @@ def _measured(session: Session, experiment_id: str) -> list[int]:
     )
     steps = first.union_all(select(func.cast(following, Integer)).where(first.c.epoch.is_not(None)))
     return [epoch for epoch in session.scalars(select(steps.c.epoch)) if epoch is not None]
-
-
-def _curves(
-    session: Session, experiment_id: str, metrics: Sequence[str], epochs: Sequence[int] | None
-) -> dict[tuple[str, str], Curve]:
-    query = _values_query(tuple(metrics), None if epochs is None else tuple(epochs))
-    found: defaultdict[tuple[str, str], tuple[list[int], list[float | None]]] = defaultdict(lambda: ([], []))
-    # Straight from the driver: rows of the ORM, or even of its core, would take longer than the database.
-    rows = session.connection().execute(query, {"experiment_id": experiment_id}).cursor
-    while rows and (some := rows.fetchmany(_ROWS)):
-        for name, split, epoch, value in some:
-            at, values = found[name, split]
-            at.append(epoch)
-            values.append(value)
-    return {key: Curve(np.array(at, np.int64), np.array(values, np.float64)) for key, (at, values) in found.items()}
-
-
-@lru_cache(64)
-def _values_query(metrics: tuple[str, ...], epochs: tuple[int, ...] | None) -> Select[str, str, int, float | None]:
-    """The query for them, of the experiment that is given to it: for a thousand experiments it is built once."""
-    query = select(MetricValue.name, MetricValue.split, MetricValue.epoch, MetricValue.value).where(
-        MetricValue.experiment_id == bindparam("experiment_id"), MetricValue.name.in_(metrics)
-    )
-    if epochs is not None:
-        query = query.where(MetricValue.epoch.in_(epochs))
-    return query.order_by(MetricValue.epoch)
 
 
 class Sets(Mapping[int, T], Generic[T]):

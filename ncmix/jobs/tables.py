@@ -154,6 +154,22 @@ class MetricValue(Base):
     note: Mapped[str] = mapped_column(Text, default="")
 
 
+class MetricCurve(Base):
+    """A metric of an experiment that is over, all of its epochs in one row: what plots read in place of its rows.
+
+    `epochs` are int32, `values` float64, NaN where undefined; little endian, by epoch. All curves of an experiment are
+    there or none.
+    """
+
+    __tablename__ = "metric_curve"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiment.id", ondelete="CASCADE"), primary_key=True)
+    split: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    epochs: Mapped[bytes]
+    values: Mapped[bytes]
+
+
 class FeatureSet(Base):
     """Arrays with one row a sample, kept of one epoch; to be read once `state` is complete.
 

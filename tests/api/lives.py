@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ncmix.jobs import lifecycle, recording
+from ncmix.jobs import curves, lifecycle, recording
 from ncmix.jobs.database import Database
 from ncmix.jobs.queue import QUEUES, queue_of
 from ncmix.jobs.settings import Settings
@@ -59,12 +59,16 @@ class Lives:
         """The end, successful; gives the id."""
         with self.database.transaction() as session:
             lifecycle.finish(session, lease)
-        return lease.experiment_id
+        return self._over(lease)
 
     def fail(self, lease: Lease, reason: Reason) -> str:
         """The end, failed; gives the id."""
         with self.database.transaction() as session:
             lifecycle.fail(session, lease, reason)
+        return self._over(lease)
+
+    def _over(self, lease: Lease) -> str:
+        curves.keep(self.database, lease.experiment_id)
         return lease.experiment_id
 
     def done(self, seed: int = 0, epochs: int = 3, probed: tuple[int, ...] = (), **changes: object) -> str:

@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from ncmix.jobs import lifecycle, queries, recording
 from ncmix.jobs.database import Database
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Claim, Lease, State
-from ncmix.jobs.tables import Experiment
-from ncmix.results import Tick
+from ncmix.jobs.tables import Experiment, MetricCurve
+from ncmix.results import Metric, Snapshot, Tick
 from tests.jobs.helpers import claim, expire, get, reap, rested, submit
 from tests.servers import wait_for
 from tests.toys import toy
@@ -80,6 +80,15 @@ class TestWhatTheChildDoes:
     def test_it_finishes(self, database: Database, settings: Settings, experiment: Experiment) -> None:
         assert supervise(database, settings, "finish") == "succeeded"
         assert log(database, experiment) == "all done\n"
+
+    def test_what_is_over_is_kept_for_plots(self, database: Database, settings: Settings) -> None:
+        submit(database, toy())
+        claimed = claim(database, settings)
+        recording.record(database, claimed.lease, Snapshot(1, (Metric("train", "nc1", 0.5),)))
+        assert supervise(database, settings, "finish", claimed) == "succeeded"
+        with database.reading() as session:
+            (kept,) = session.scalars(select(MetricCurve))
+        assert (kept.experiment_id, kept.split, kept.name) == (claimed.lease.experiment_id, "train", "nc1")
 
     def test_it_fails_with_a_reason(self, database: Database, settings: Settings, experiment: Experiment) -> None:
         assert supervise(database, settings, "fail") == "failed"
