@@ -14,6 +14,7 @@ from ncmix.plots import png
 from ncmix.plots.fonts import families
 from ncmix.plots.letters import Canvas
 from ncmix.plots.options import Image
+from ncmix.plots.vectors import BACKEND
 
 # Drawing is not thread-safe in matplotlib (one parser of formulas, one dict of settings), and it holds the
 # interpreter anyway: one figure at a time costs nothing.
@@ -45,7 +46,7 @@ def render(draw: Callable[[], Figure], image_format: Image, dpi: int) -> bytes:
         if image_format == "png":
             return _png(draw(), dpi)
         buffer = BytesIO()
-        draw().savefig(buffer, format=image_format, dpi=dpi, metadata=_METADATA[image_format])
+        draw().savefig(buffer, format=image_format, dpi=dpi, metadata=_METADATA[image_format], backend=BACKEND)
     return buffer.getvalue()
 
 
