@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ncmix.plots import heat, plane, scales, strokes, theme, ticks
-from ncmix.plots.layout import BOARDS, Board, Heading
+from ncmix.plots.layout import BOARDS, Board, Heading, Place
 from ncmix.plots.legends import Corner, Legend
 from ncmix.plots.naming import apart, shortened, words
 from ncmix.plots.options import Size, Theme
@@ -36,16 +36,31 @@ def _board(picture: Picture, name: Theme, colours: theme.Palette, size: Size) ->
     figure = theme.canvas(board.width, board.height, colours)
     run_colours = theme.run_colours(colours, name, len(picture.groups))
     _head(figure, picture, board, shared, names, run_colours, colours)
+    sheet = ticks.sheet(figure) if picture.layout == "maps" else None
     for number, (panel, place) in enumerate(zip(picture.panels, board.places(), strict=True)):
+        head, meaning = words(panel, picture, names)
+        fits, room = int(board.layout.wide / _NAME), int(board.room(number) / _MEANING)
+        said = shortened(head, fits), shortened(meaning, room)
+        if sheet is not None and not any(_ticked(picture, board, number)):
+            _inlay(sheet, panel, place, said, colours)
+            continue
         axes = figure.add_axes(place, axes_class=ticks.Bare)
         _axes(axes, panel, picture, board, number, colours)
         _marks(axes, panel, picture, run_colours, colours)
-        head, meaning = words(panel, picture, names)
-        fits, room = int(board.layout.wide / _NAME), int(board.room(number) / _MEANING)
-        theme.head(axes, shortened(head, fits), shortened(meaning, room), colours)
+        theme.head(axes, *said, colours)
     if picture.of_maps:
         heat.key(figure, picture, board, colours)
     return figure
+
+
+def _inlay(sheet: Axes, panel: Panel, place: Place, said: tuple[str, str], colours: theme.Palette) -> None:
+    """A map without ticks on the sheet of all of them: axes of its own take longer than all that is in them."""
+    across, up = sheet.get_xlim()[1], sheet.get_ylim()[1]
+    left, bottom, wide, high = place[0] * across, place[1] * up, place[2] * across, place[3] * up
+    for mark in panel.marks:
+        if isinstance(mark, HeatMap):
+            heat.lay(sheet, mark, (left, left + wide, bottom, bottom + high), colours)
+    theme.head_at(sheet, left, bottom + high, *said, colours)
 
 
 def _heading(picture: Picture, shared: str, names: tuple[str, ...]) -> Heading:
@@ -54,18 +69,23 @@ def _heading(picture: Picture, shared: str, names: tuple[str, ...]) -> Heading:
 
 
 def _axes(axes: Axes, panel: Panel, picture: Picture, board: Board, number: int, colours: theme.Palette) -> None:
-    """Ranges, ticks and labels. Panels above each other share an axis: it is numbered once, below the lowest.
-
-    So do small maps beside each other.
-    """
-    below = picture.layout in ("small", "maps") and panel.x == picture.panels[-1].x
-    x = not (below and number + board.columns < board.count)
-    y = picture.layout != "maps" or number % board.columns == 0
+    """Ranges, ticks and labels."""
+    x, y = _ticked(picture, board, number)
     scales.apply(axes, panel, colours, x=x, y=y)
     if x and panel.x.label:
         axes.set_xlabel(panel.x.label, color=colours.muted, fontsize=theme.LABEL, labelpad=2)
     if y and panel.y.label:
         axes.set_ylabel(panel.y.label, color=colours.muted, fontsize=theme.LABEL, labelpad=2)
+
+
+def _ticked(picture: Picture, board: Board, number: int) -> tuple[bool, bool]:
+    """Whether the axes of a panel have ticks. Panels above each other share an axis: the lowest has them.
+
+    So do small maps beside each other.
+    """
+    below = picture.layout in ("small", "maps") and picture.panels[number].x == picture.panels[-1].x
+    x = not (below and number + board.columns < board.count)
+    return x, picture.layout != "maps" or number % board.columns == 0
 
 
 def _marks(axes: Axes, panel: Panel, picture: Picture, run_colours: Sequence[str], colours: theme.Palette) -> None:

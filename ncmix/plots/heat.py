@@ -8,6 +8,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.transforms import Bbox, TransformedBbox
 from numpy.typing import NDArray
 
 from ncmix.plots import bitmaps, theme
@@ -22,14 +23,20 @@ _LEAST = 3
 
 
 class Cells(AxesImage):
-    """Cells of one colour each over the whole of their axes: matplotlib resamples as if each could be anywhere."""
+    """Cells of one colour each, side by side over their extent: matplotlib resamples as if each could be anywhere."""
+
+    def can_composite(self) -> bool:
+        """Not with what lies beside it: that would be one bitmap, resampled."""
+        return False
 
     def draw(self, renderer: RendererBase) -> None:
         """Each value as a rectangle of whole dots; matplotlib blends those that would have but one or two of them."""
         values = self.get_array()
         if values is None or self.axes is None:
             return
-        box, scale = self.axes.get_window_extent(), renderer.get_image_magnification()
+        left, right, bottom, top = self.get_extent()
+        box = TransformedBbox(Bbox.from_extents(left, bottom, right, top), self.axes.transData)
+        scale = renderer.get_image_magnification()
         wide, high = round(box.width * scale), round(box.height * scale)
         rows, columns = values.shape
         if wide < _LEAST * columns or high < _LEAST * rows:
@@ -46,19 +53,24 @@ def draw(axes: Axes, heat: HeatMap, colours: theme.Palette, *, small: bool) -> N
     axes.set_ylim(rows - 0.5, -0.5)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    # Not imshow, which would look for the limits of the data: they are set already.
+    lay(axes, heat, (-0.5, columns - 0.5, rows - 0.5, -0.5), colours)
+    if columns <= NUMBERED and not small:
+        _numbers(axes, heat, colours)
+
+
+def lay(axes: Axes, heat: HeatMap, extent: tuple[float, float, float, float], colours: theme.Palette) -> None:
+    """The cells of the matrix over left, right, bottom and top in axes that have their limits."""
+    # Not imshow, which would look for the limits of the data.
     image = Cells(
         axes,
         cmap=colourmap(heat, colours),
         norm=Normalize(heat.low, heat.high),
-        extent=(-0.5, columns - 0.5, rows - 0.5, -0.5),
-        interpolation="nearest" if columns <= 200 else "auto",
+        extent=extent,
+        interpolation="nearest" if heat.values.shape[1] <= 200 else "auto",
     )
     image.set_data(heat.values)
     image.set_clip_path(axes.patch)
     axes.add_image(image)
-    if columns <= NUMBERED and not small:
-        _numbers(axes, heat, colours)
 
 
 def _numbers(axes: Axes, heat: HeatMap, colours: theme.Palette) -> None:

@@ -149,10 +149,8 @@ def _frame(axes: Axes, middle_2: NDArray[np.float64], side: float, colours: them
 
 def _together(figure: Figure, planes: Sequence[_Plane], look: _Look) -> None:
     """All planes on one sheet, which is measured in inches; each says how wide it is, instead of ticks."""
-    wide, high = figure.get_size_inches()
-    sheet = figure.add_axes((0, 0, 1, 1), axes_class=ticks.Bare, xlim=(0, wide), ylim=(0, high))
-    sheet.set_axis_off()
-    corners_N2 = np.array([plane.place[:2] for plane in planes]) * (wide, high)
+    sheet = ticks.sheet(figure)
+    corners_N2 = np.array([plane.place[:2] for plane in planes]) * figure.get_size_inches()
     marks = _Marks()
     for plane, corner_2 in zip(planes, corners_N2, strict=True):
         scale, (x, y), (name, said) = look.inches / plane.side, corner_2, plane.head

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from numpy.typing import NDArray
 
 from ncmix.plots.picture import STYLES, Axis, Line, Panel
@@ -13,6 +14,9 @@ from ncmix.plots.picture import STYLES, Axis, Line, Panel
 # Up to this many points every one of them has its dot.
 DOTTED = 16
 
+
+# A polygon that nobody can tell from a circle at this size: of curves, a PDF reckons every time how far they reach.
+_ROUND = Path.unit_regular_polygon(24)
 
 # From so many lines of one style on they are drawn together, which is several times as fast.
 _MANY = 8
@@ -59,7 +63,7 @@ def _single(axes: Axes, line: Line, colour: str, *, joined: bool = True) -> None
         color=colour,
         linestyle=style.dashes if joined else "",
         linewidth=style.width,
-        marker=style.marker,
+        marker=_ROUND if style.marker == "o" else style.marker,
         markersize=3.4,
         markerfacecolor=axes.get_facecolor() if style.hollow else colour,
         markeredgewidth=0.9,

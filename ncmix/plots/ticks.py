@@ -61,6 +61,14 @@ class Bare(Axes):
                 self.spines[side].register_axis(axis)
 
 
+def sheet(figure: Figure) -> Axes:
+    """Axes over the whole figure that are measured in its inches, in which only that is seen which is put there."""
+    wide, high = figure.get_size_inches()
+    axes = figure.add_axes((0, 0, 1, 1), axes_class=Bare, xlim=(0, wide), ylim=(0, high))
+    axes.set_axis_off()
+    return axes
+
+
 class _Late(Axis):
     """Has no ticks until it is asked for them; they are born as it was told."""
 

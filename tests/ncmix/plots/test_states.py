@@ -160,13 +160,14 @@ def test_many_maps_are_small_and_name_their_classes_once(run):
     many = [replace(run, title=f"digits mlp seed {seed}") for seed in range(7)]
     picture = plots.gram(many)
     assert (picture.layout, picture.columns, len(picture.panels)) == ("maps", 6, 14)
-    figure = draw(picture)
-    beside = [len(names(axes, rotation=0)) for axes in figure.axes[:14]]
-    assert beside == [10 * (place % 6 == 0) for place in range(14)]
-    below = [len(names(axes, rotation=90)) for axes in figure.axes[:14]]
-    assert below == [10 * (place >= 8) for place in range(14)]
-    numbers = [text for axes in figure.axes[:14] for text in axes.texts if "−.11" in text.get_text()]
-    assert not numbers
+    sheet, *ticked, _ = draw(picture).axes
+    places = [0, 6, *range(8, 14)]  # those at the left, and the lowest of each column; the others lie on the sheet
+    assert (len(sheet.images), len(ticked)) == (14 - len(places), len(places))
+    assert [len(names(axes, rotation=0)) for axes in ticked] == [10 * (place % 6 == 0) for place in places]
+    assert [len(names(axes, rotation=90)) for axes in ticked] == [10 * (place >= 8) for place in places]
+    said = [text.get_text() for axes in (sheet, *ticked) for text in axes.texts]
+    assert sum("seed" in text for text in said) == 14
+    assert not any("−.11" in text for text in said)
     others = replace(run, title="others", summaries={40: synthetic.summary(1.0, classes=7)})
     assert plots.gram([*many, others]).layout == "map", "classes that differ are named at every map"
 
