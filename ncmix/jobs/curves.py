@@ -99,7 +99,8 @@ class Reader:
         self._read |= {each: {} for each in group}
         columns = (MetricCurve.experiment_id, MetricCurve.name, MetricCurve.split, MetricCurve.epochs)
         query = select(*columns, MetricCurve.values).where(MetricCurve.experiment_id.in_(group))
-        for of_it, name, split, at, values in self._session.execute(query.where(MetricCurve.name.in_(self._metrics))):
+        rows = self._session.connection().execute(query.where(MetricCurve.name.in_(self._metrics))).cursor
+        for of_it, name, split, at, values in rows or ():
             self._read[of_it][name, split] = at, values
 
     def _curve(self, at: bytes, values: bytes, wanted: tuple[int, ...] | None) -> Curve:

@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context, rcParams
+from matplotlib import rcParams
 from matplotlib.backend_bases import GraphicsContextBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.font_manager import FontProperties
@@ -53,8 +53,8 @@ class Renderer(RendererAgg):
 
 @lru_cache(_KEPT)
 def _measured(text: str, font: FontProperties, dpi: float, hinting: str) -> tuple[float, float, float]:
-    with rc_context({"text.hinting": hinting}):
-        return RendererAgg(1, 1, dpi).get_text_width_height_descent(text, font, ismath=False)
+    """In the `hinting` of now, which makes another text of it."""
+    return RendererAgg(1, 1, dpi).get_text_width_height_descent(text, font, ismath=False)
 
 
 @lru_cache(_KEPT)
@@ -63,8 +63,7 @@ def _written(text: str, font: FontProperties, dpi: float, phase: int, hinting: s
     width, height, descent = _measured(text, font, dpi, hinting)
     above, below = ceil(height - descent) + _MARGIN, ceil(descent) + _MARGIN
     paper = RendererAgg(ceil(width) + 1 + 2 * _MARGIN, above + below, dpi)
-    with rc_context({"text.hinting": hinting}):
-        paper.draw_text(paper.new_gc(), _MARGIN + phase / _PHASES, above, text, font, 0)
+    paper.draw_text(paper.new_gc(), _MARGIN + phase / _PHASES, above, text, font, 0)
     return np.asarray(paper.buffer_rgba())[..., 3].copy(), below
 
 

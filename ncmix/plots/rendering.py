@@ -20,14 +20,16 @@ from ncmix.plots.vectors import BACKEND
 # interpreter anyway: one figure at a time costs nothing.
 _DRAWING = Lock()
 
-# Without a salt every SVG has new random ids; Type 42 fonts are what publishers accept. Letters that are not pulled to
-# the pixels stand more evenly, at 80 dots an inch too, and are drawn in less time. PDFs that are squeezed harder take a
-# tenth more time for a twentieth less size.
+# Without a salt every SVG has new random ids; Type 42 fonts are what publishers accept. (For how many letters one of
+# them holds, 256 or all, matplotlib looks at the setting of PostScript.) Letters that are not pulled to the pixels stand
+# more evenly, at 80 dots an inch too, and are drawn in less time. PDFs that are squeezed harder take a tenth more time
+# for a twentieth less size.
 _SETTINGS: dict[Any, Any] = {
     "font.family": families(),
     "svg.hashsalt": "ncmix",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
+    "ps.fonttype": 42,
     "pdf.compression": 4,
     "text.hinting": "no_hinting",
 }

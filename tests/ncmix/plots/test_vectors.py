@@ -92,6 +92,13 @@ def test_a_text_in_pdf_is_written_as_matplotlib_writes_it() -> None:
     assert vectors._typeset.cache_info().hits > len(TEXTS)
 
 
+def test_letters_of_all_scripts_are_in_one_font_of_the_pdf() -> None:
+    with rc_context(rendering._SETTINGS):
+        made = Figure()
+    made.text(0, 0, "λ = ½ … μ")
+    assert rendering.render(lambda: made, "pdf", 100).count(b"/FontFile2") == 1
+
+
 def test_where_matplotlib_writes_otherwise_than_it_did_it_does_so_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = glyphs(saved("svg", None)), page(saved("pdf", None))
     monkeypatch.delattr(vectors._Tape, "track_glyph")
