@@ -21,7 +21,7 @@ from ncmix.plots.vectors import BACKEND
 _DRAWING = Lock()
 
 # Without a salt every SVG has new random ids; Type 42 fonts are what publishers accept. (For how many letters one of
-# them holds, 256 or all, matplotlib looks at the setting of PostScript.) Letters that are not pulled to the pixels stand
+# them holds, 256 or all, matplotlib looks at the setting of PostScript.) Letters not pulled to the pixels stand
 # more evenly, at 80 dots an inch too, and are drawn in less time. PDFs that are squeezed harder take a tenth more time
 # for a twentieth less size.
 _SETTINGS: dict[Any, Any] = {
