@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, literal_column, select
 from sqlalchemy.orm import Session
 
 from ncmix.errors import NcmixError
@@ -81,10 +81,21 @@ def verify(chunk: Chunk, data: memoryview) -> None:
 
 def _from_rows(session: Session, chunk: Chunk) -> memoryview:
     here = (FeatureChunk.set_id == chunk.set_id, FeatureChunk.array == chunk.array)
-    data = session.scalar(select(FeatureChunk.data).where(*here, FeatureChunk.first_row == chunk.first_row))
-    if data is None:
+    stored = session.get_bind().dialect.name == "sqlite"
+    wanted: ColumnElement[Any] = literal_column("rowid") if stored else FeatureChunk.data
+    found = session.scalar(
+        select(wanted).select_from(FeatureChunk).where(*here, FeatureChunk.first_row == chunk.first_row)
+    )
+    if found is None:
         raise DamagedSetError(f"Rows {_rows(chunk)} are gone: the set was deleted meanwhile.")
-    return memoryview(data)
+    return memoryview(_stored(session, found) if stored else found)
+
+
+def _stored(session: Session, rowid: int) -> bytes:
+    """The bytes of a row of SQLite, read where they lie: a query would put them together first, and then copy them."""
+    driver: Any = session.connection().connection.driver_connection
+    with driver.blobopen(FeatureChunk.__tablename__, FeatureChunk.data.key, rowid, readonly=True) as blob:
+        return blob.read()
 
 
 def _from_objects(session: Session, chunk: Chunk, folder: str) -> memoryview:

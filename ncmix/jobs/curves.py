@@ -100,7 +100,7 @@ class Reader:
         columns = (MetricCurve.experiment_id, MetricCurve.name, MetricCurve.split, MetricCurve.epochs)
         query = select(*columns, MetricCurve.values).where(MetricCurve.experiment_id.in_(group))
         rows = self._session.connection().execute(query.where(MetricCurve.name.in_(self._metrics))).cursor
-        for of_it, name, split, at, values in rows or ():
+        for of_it, name, split, at, values in rows.fetchall() if rows else ():
             self._read[of_it][name, split] = at, values
 
     def _curve(self, at: bytes, values: bytes, wanted: tuple[int, ...] | None) -> Curve:

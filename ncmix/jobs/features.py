@@ -4,8 +4,9 @@ import hashlib
 import logging
 import secrets
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from ncmix.jobs.tables import FeatureChunk, FeatureSet
 from ncmix.results import ArraySet
 
 _LOG = logging.getLogger(__name__)
+
+# Chunks that are hashed and put in their places at once: it takes several times as long as to load them.
+_HASHED = 2
 
 
 def stage(database: Database, lease: Lease, epoch: int, arrays: ArraySet) -> int:
@@ -62,16 +66,16 @@ def read(session: Session, kept: FeatureSet) -> ArraySet:
         ObjectError: the feature store does not give them.
     """
     arrays = _room_for(kept)
-    # One by one: a single query would hold all the bytes a second time. The next is loaded while one is hashed.
-    with ThreadPoolExecutor(1) as beside:
-        under_way = None
+    # One by one: a single query would hold all the bytes a second time. The next is loaded while some are hashed.
+    with ThreadPoolExecutor(_HASHED) as beside:
+        under_way = deque[Future[None]]()
         for chunk in chunks_of(session, kept):
             data = load(session, chunk)
-            if under_way:
-                under_way.result()
-            under_way = beside.submit(_place, arrays, chunk, data)
-        if under_way:
-            under_way.result()
+            if len(under_way) == _HASHED:
+                under_way.popleft().result()
+            under_way.append(beside.submit(_place, arrays, chunk, data))
+        for last in under_way:
+            last.result()
     return ArraySet(kept.name, arrays, kept.facts)
 
 
