@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, literal_column, select
+from sqlalchemy import literal_column, select
 from sqlalchemy.orm import Session
 
 from ncmix.errors import NcmixError
@@ -82,7 +82,7 @@ def verify(chunk: Chunk, data: memoryview) -> None:
 def _from_rows(session: Session, chunk: Chunk) -> memoryview:
     here = (FeatureChunk.set_id == chunk.set_id, FeatureChunk.array == chunk.array)
     stored = session.get_bind().dialect.name == "sqlite"
-    wanted: ColumnElement[Any] = literal_column("rowid") if stored else FeatureChunk.data
+    wanted: Any = literal_column("rowid") if stored else FeatureChunk.data
     found = session.scalar(
         select(wanted).select_from(FeatureChunk).where(*here, FeatureChunk.first_row == chunk.first_row)
     )

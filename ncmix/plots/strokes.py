@@ -1,19 +1,25 @@
 """Lines and their bands, as matplotlib draws them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
+from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
-from ncmix.plots.picture import STYLES, Axis, Line, Panel
+from ncmix.plots.picture import STYLES, Axis, Line, Panel, Style
 
 # Up to this many points every one of them has its dot.
 DOTTED = 16
 
+
+# Points of a dot, and of the line around it.
+_SIZE, _EDGE = 3.4, 0.9
 
 # A polygon that nobody can tell from a circle at this size: of curves, a PDF reckons every time how far they reach.
 _ROUND = Path.unit_regular_polygon(24)
@@ -28,8 +34,7 @@ def draw(axes: Axes, panel: Panel, run_colours: Sequence[str], muted: str) -> No
     for line, colour in coloured:
         if line.std is not None:
             _band(axes, line, line.std, colour, panel.y)
-    together = len(coloured) >= _MANY and all(len(line.x) > DOTTED for line, _ in coloured)
-    if not together:
+    if len(coloured) < _MANY:
         for line, colour in coloured:
             _single(axes, line, colour)
         return
@@ -38,7 +43,7 @@ def draw(axes: Axes, panel: Panel, run_colours: Sequence[str], muted: str) -> No
 
 
 def _together(axes: Axes, name: str, coloured: Sequence[tuple[Line, str]]) -> None:
-    """Many long lines of one style; of a value between two gaps only the dot would show, so it is drawn by itself."""
+    """Many lines of one style, and the dots of all of them: see `_single`."""
     style = STYLES[name]
     made = LineCollection(
         [np.column_stack([line.x, line.y]) for line, _ in coloured],
@@ -46,30 +51,56 @@ def _together(axes: Axes, name: str, coloured: Sequence[tuple[Line, str]]) -> No
         linestyles=style.dashes,
         linewidths=style.width,
         label=name,
-        zorder=2,
+        zorder=_above(style),
     )
     axes.add_collection(made, autolim=False)
-    for line, colour in coloured:
-        if lone := dots(line.y):
-            _single(axes, Line(line.x[lone], line.y[lone], line.style, line.group), colour, joined=False)
+    dotted = [(line, colour, dots(line.y)) for line, colour in coloured]
+    if style.marker and any(places for _, _, places in dotted):
+        at = np.concatenate([np.column_stack([line.x, line.y])[places] for line, _, places in dotted])
+        edges = [colour for _, colour, places in dotted for _ in places]
+        axes.add_collection(_dots(axes, style, at, edges), autolim=False)
 
 
-def _single(axes: Axes, line: Line, colour: str, *, joined: bool = True) -> None:
+def _dots(axes: Axes, style: Style, at_P2: NDArray[np.float64], edges: Sequence[str]) -> PathCollection:
+    drawn = MarkerStyle(_marker(style))
+    made = PathCollection(
+        [drawn.get_path().transformed(drawn.get_transform())],
+        [_SIZE**2],
+        offsets=at_P2,
+        offset_transform=axes.transData,
+        edgecolors=edges,
+        facecolors=edges if drawn.is_filled() and not style.hollow else axes.get_facecolor(),
+        linewidths=_EDGE,
+        zorder=_above(style),
+    )
+    made.set(transform=IdentityTransform(), snap=False)
+    return made
+
+
+def _marker(style: Style) -> Any:
+    return _ROUND if style.marker == "o" else style.marker
+
+
+def _above(style: Style) -> float:
+    return 1.9 if style.muted else 2.0
+
+
+def _single(axes: Axes, line: Line, colour: str) -> None:
     """A line; an undefined value is a gap, and a value between two gaps still shows, as a dot."""
     style = STYLES[line.style]
     made = Line2D(
         line.x,
         line.y,
         color=colour,
-        linestyle=style.dashes if joined else "",
+        linestyle=style.dashes,
         linewidth=style.width,
-        marker=_ROUND if style.marker == "o" else style.marker,
-        markersize=3.4,
+        marker=_marker(style),
+        markersize=_SIZE,
         markerfacecolor=axes.get_facecolor() if style.hollow else colour,
-        markeredgewidth=0.9,
+        markeredgewidth=_EDGE,
         markevery=dots(line.y),
         label=line.style,
-        zorder=1.9 if style.muted else 2,
+        zorder=_above(style),
     )
     # Not add_line, which would look for the limits of the data: they are set already.
     axes.add_artist(made)
