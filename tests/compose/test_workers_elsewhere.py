@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,21 @@ def opened(stack: Stack, tmp_path: Path) -> Iterator[Path]:
     shared = tmp_path / "checkpoints"
     shared.mkdir()
     shared.chmod(0o777)
-    # The address of this machine on Docker's own bridge: reached from containers of every network.
-    address = json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
+    address = _of_this_machine()
     stack.environment |= {"NCMIX_DB_PORT": str(free_port()), "NCMIX_BROKER_PORT": str(free_port())}
     here = here.replace("10.0.0.1", address).replace("/shared/checkpoints", str(shared))
     stack.shell(here.replace("-f docker", f"-f {ROOT}/docker"), tmp_path)
     yield tmp_path
     stack.compose("up", "-d", "--wait")
+
+
+def _of_this_machine() -> str:
+    """Its address on Docker's own bridge, reached from containers of every network: the first, if none is told.
+
+    An engine that has made the bridge itself does not tell it before its next start.
+    """
+    (told,) = json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"]
+    return told.get("Gateway") or str(next(ip_network(told["Subnet"]).hosts()))
 
 
 @pytest.fixture
