@@ -81,18 +81,18 @@ def verify(chunk: Chunk, data: memoryview) -> None:
 
 def _from_rows(session: Session, chunk: Chunk) -> memoryview:
     here = (FeatureChunk.set_id == chunk.set_id, FeatureChunk.array == chunk.array)
-    stored = session.get_bind().dialect.name == "sqlite"
-    wanted: Any = literal_column("rowid") if stored else FeatureChunk.data
+    in_place = session.get_bind().dialect.name == "sqlite"
+    wanted: Any = literal_column("rowid") if in_place else FeatureChunk.data
     found = session.scalar(
         select(wanted).select_from(FeatureChunk).where(*here, FeatureChunk.first_row == chunk.first_row)
     )
     if found is None:
         raise DamagedSetError(f"Rows {_rows(chunk)} are gone: the set was deleted meanwhile.")
-    return memoryview(_stored(session, found) if stored else found)
+    return memoryview(_read_in_place(session, found) if in_place else found)
 
 
-def _stored(session: Session, rowid: int) -> bytes:
-    """The bytes of a row of SQLite, read where they lie: a query would put them together first, and then copy them."""
+def _read_in_place(session: Session, rowid: int) -> bytes:
+    """The bytes of a row of SQLite, where they lie: a query would put them together first, and then copy them."""
     driver: Any = session.connection().connection.driver_connection
     with driver.blobopen(FeatureChunk.__tablename__, FeatureChunk.data.key, rowid, readonly=True) as blob:
         return blob.read()

@@ -1,7 +1,7 @@
 """Metrics over the epochs, by name and split: from their rows, or, of an experiment that is over, in one piece each.
 
 A row an epoch is what a running experiment writes and what anybody can query. To read 320,000 of them takes a third of
-a second, most of it to make objects of them one by one; in one piece each curve takes 20 microseconds.
+a second, most of it to make objects of them one by one; in one piece each they take a few milliseconds.
 """
 
 from collections import defaultdict
@@ -21,6 +21,9 @@ from ncmix.results import Curve
 Curves = Mapping[tuple[str, str], Curve]
 """By (name, split)."""
 
+# Epochs, and the numbers of their rows if they are not all of them.
+_Which = tuple[NDArray[np.int64], NDArray[np.int64] | None]
+
 _EPOCHS, _VALUES = np.dtype("<i4"), np.dtype("<f8")
 
 # Rows that are taken from the driver at once: so many stay in a processor's cache until they are in their lists.
@@ -36,9 +39,15 @@ def keep(database: Database, experiment_id: str) -> None:
         found = of_rows(session, experiment_id, None, None)
     over = select(Experiment.id).where(Experiment.id == experiment_id, Experiment.state.in_(FINAL))
     with database.transaction() as session:
-        if session.scalar(over.with_for_update(key_share=True)) and found:
-            session.execute(delete(MetricCurve).where(MetricCurve.experiment_id == experiment_id))
-            session.execute(insert(MetricCurve), [_row(experiment_id, *key, found[key]) for key in sorted(found)])
+        if session.scalar(over.with_for_update(key_share=True)):
+            put(session, experiment_id, found)
+
+
+def put(session: Session, experiment_id: str, found: Curves) -> None:
+    """Put all curves of an experiment that is over on record, in one piece each; see `keep`."""
+    session.execute(delete(MetricCurve).where(MetricCurve.experiment_id == experiment_id))
+    if found:
+        session.execute(insert(MetricCurve), [_row(experiment_id, *key, found[key]) for key in sorted(found)])
 
 
 def _row(experiment_id: str, name: str, split: str, curve: Curve) -> dict[str, str | bytes]:
@@ -110,10 +119,6 @@ class Reader:
         epochs_E, rows_E = self._known[at, wanted]
         values_E = np.frombuffer(values, _VALUES)
         return Curve(epochs_E, values_E if rows_E is None else values_E[rows_E])
-
-
-# Epochs, and the numbers of their rows if they are not all of them.
-_Which = tuple[NDArray[np.int64], NDArray[np.int64] | None]
 
 
 def _which(epochs_E: NDArray[np.int64], wanted: Collection[int] | None) -> _Which:

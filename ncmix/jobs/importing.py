@@ -58,7 +58,6 @@ def import_zip(database: Database, settings: Settings, file: IO[bytes]) -> Impor
                 session.execute(delete(Experiment).where(Experiment.id == lease.experiment_id))
             features.forget(database, lease.experiment_id)
             raise
-    curves.keep(database, parcel.story.id)
     return Imported(parcel.story.id, created=True)
 
 
@@ -133,5 +132,6 @@ def _tell(session: Session, experiment_id: str, parcel: Parcel) -> None:
     for table, rows in ((MetricValue, metrics), (Event, events), (LogChunk, log)):
         if rows:
             session.execute(insert(table), rows)
+    curves.put(session, experiment_id, curves.of_rows(session, experiment_id, None, None))
     story = {**parcel.story.model_dump(exclude={"id"}), "lease_until": None, "log_bytes": at}
     session.execute(update(Experiment).where(Experiment.id == experiment_id).values(**story))

@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 from sqlalchemy import ColumnElement, Integer, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
-from ncmix.jobs import curves, features
+from ncmix.jobs import features
+from ncmix.jobs.curves import Curves, Reader
 from ncmix.jobs.tables import Experiment, FeatureSet, MetricValue
 from ncmix.results import ArraySet, Probe, Run, Spectra, Summary
 
@@ -30,10 +31,10 @@ _TOGETHER = 4 * 2**20
 class Recorded(Run):
     """A run on record, to be used while its session is open."""
 
-    read: Callable[[], curves.Curves] = dict
+    read: Callable[[], Curves] = dict
 
     @cached_property
-    def curves(self) -> "curves.Curves":
+    def curves(self) -> Curves:
         """See Run.curves."""
         return self.read()
 
@@ -54,7 +55,7 @@ def recorded(
     each = None if most is None else max(fewest, most // wanted)
     # Runs that are as far and are measured by the same rule have the same epochs.
     known: dict[tuple[int, str], tuple[list[int] | None, int]] = {}
-    reader = curves.Reader(session, [experiment.id for experiment in experiments], metrics)
+    reader = Reader(session, [experiment.id for experiment in experiments], metrics)
     return [_recorded(session, experiment, metrics, each, known, reader) for experiment in experiments]
 
 
@@ -64,7 +65,7 @@ def _recorded(
     metrics: Sequence[str],
     most: int | None,
     known: dict[tuple[int, str], tuple[list[int] | None, int]],
-    reader: curves.Reader,
+    reader: Reader,
 ) -> Recorded:
     epochs, every = None, 1
     if metrics and most is not None and experiment.epoch > most:

@@ -41,13 +41,14 @@ def _board(picture: Picture, name: Theme, colours: theme.Palette, size: Size) ->
         head, meaning = words(panel, picture, names)
         fits, room = int(board.layout.wide / _NAME), int(board.room(number) / _MEANING)
         said = shortened(head, fits), shortened(meaning, room)
-        if sheet is not None and not any(_ticked(picture, board, number)):
+        x, y = _ticked(picture, board, number)
+        if sheet is not None and not x and not y:
             _inlay(sheet, panel, place, said, colours)
-            continue
-        axes = figure.add_axes(place, axes_class=ticks.Bare)
-        _axes(axes, panel, picture, board, number, colours)
-        _marks(axes, panel, picture, run_colours, colours)
-        theme.head(axes, *said, colours)
+        else:
+            axes = figure.add_axes(place, axes_class=ticks.Bare)
+            _axes(axes, panel, colours, x=x, y=y)
+            _marks(axes, panel, picture, run_colours, colours)
+            theme.head(axes, *said, colours)
     if picture.of_maps:
         heat.key(figure, picture, board, colours)
     return figure
@@ -68,9 +69,8 @@ def _heading(picture: Picture, shared: str, names: tuple[str, ...]) -> Heading:
     return Heading(picture.title, shared, listed, tuple(STYLES[style].meaning for style in picture.key), picture.note)
 
 
-def _axes(axes: Axes, panel: Panel, picture: Picture, board: Board, number: int, colours: theme.Palette) -> None:
-    """Ranges, ticks and labels."""
-    x, y = _ticked(picture, board, number)
+def _axes(axes: Axes, panel: Panel, colours: theme.Palette, *, x: bool, y: bool) -> None:
+    """Ranges; ticks and labels where they are wanted."""
     scales.apply(axes, panel, colours, x=x, y=y)
     if x and panel.x.label:
         axes.set_xlabel(panel.x.label, color=colours.muted, fontsize=theme.LABEL, labelpad=2)

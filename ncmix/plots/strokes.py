@@ -17,14 +17,13 @@ from ncmix.plots.picture import STYLES, Axis, Line, Panel, Style
 # Up to this many points every one of them has its dot.
 DOTTED = 16
 
-
 # Points of a dot, and of the line around it.
 _SIZE, _EDGE = 3.4, 0.9
 
 # A polygon that nobody can tell from a circle at this size: of curves, a PDF reckons every time how far they reach.
 _ROUND = Path.unit_regular_polygon(24)
 
-# From so many lines of one style on they are drawn together, which is several times as fast.
+# From so many lines of a panel on those of a style are drawn together, which is several times as fast.
 _MANY = 8
 
 

@@ -45,7 +45,7 @@ def test_cudnn_searches_where_the_data_are_read_often_enough(monkeypatch, fields
     assert not torch.backends.cudnn.benchmark
 
 
-def test_the_network_is_left_as_it_was_found(monkeypatch):
+def test_the_network_is_left_as_it_was_found():
     trainer = Trainer(parse({**FIELDS, "measure": {"epochs": "last"}}), torch.device("cpu"), DataHome(Path("unused")))
     trainer.network.train()
     before = {name: value.clone() for name, value in trainer.network.state_dict().items()}

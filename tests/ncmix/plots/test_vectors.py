@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
-from ncmix.plots import rendering, vectors
+from ncmix.plots import pdf_letters, rendering, svg_letters, vectors
 
 # Numbers, other scripts, kerning, a letter of another font and one beyond the first 65,536; a formula; nothing.
 TEXTS = ["0.25", "−10⁻³", "AVATAR Tölö", "λ = ½", "Ա κόσμος", "𝔸 double", "$\\alpha^2$ is not ours", " "]
@@ -68,8 +68,8 @@ def page(pdf: bytes) -> list[bytes]:
 @pytest.fixture(autouse=True)
 def forgotten() -> None:
     """No text is known at first."""
-    vectors._typeset.cache_clear()
-    vectors._outlined.cache_clear()
+    pdf_letters._typeset.cache_clear()
+    svg_letters._outlined.cache_clear()
 
 
 def test_a_text_in_svg_has_the_glyphs_that_matplotlib_gives_it() -> None:
@@ -80,7 +80,7 @@ def test_a_text_in_svg_has_the_glyphs_that_matplotlib_gives_it() -> None:
         for (_, _, our_numbers), (_, _, numbers) in zip(glyphs(ours), glyphs(plain), strict=True):
             assert our_numbers == pytest.approx(numbers, abs=2e-5)
         assert outlines(ours) == outlines(plain)
-    assert vectors._outlined.cache_info().hits > len(TEXTS)
+    assert svg_letters._outlined.cache_info().hits > len(TEXTS)
 
 
 def test_a_text_in_pdf_is_written_as_matplotlib_writes_it() -> None:
@@ -89,7 +89,7 @@ def test_a_text_in_pdf_is_written_as_matplotlib_writes_it() -> None:
         ours = saved("pdf", vectors.BACKEND)
         assert page(ours) == page(plain)
         assert len(ours) == pytest.approx(len(plain), rel=0.01)  # the fonts that are embedded, above all
-    assert vectors._typeset.cache_info().hits > len(TEXTS)
+    assert pdf_letters._typeset.cache_info().hits > len(TEXTS)
 
 
 def test_letters_of_all_scripts_are_in_one_font_of_the_pdf() -> None:
@@ -101,14 +101,14 @@ def test_letters_of_all_scripts_are_in_one_font_of_the_pdf() -> None:
 
 def test_where_matplotlib_writes_otherwise_than_it_did_it_does_so_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = glyphs(saved("svg", None)), page(saved("pdf", None))
-    monkeypatch.delattr(vectors._Tape, "track_glyph")
-    monkeypatch.setattr(vectors._RehearsedSvg, "element", None)
+    monkeypatch.delattr(pdf_letters._Tape, "track_glyph")
+    monkeypatch.setattr(svg_letters._RehearsedSvg, "element", None)
     assert (glyphs(saved("svg", vectors.BACKEND)), page(saved("pdf", vectors.BACKEND))) == plain
-    assert vectors._typeset("0.25", FontProperties()) is None
-    assert vectors._outlined("0.25", FontProperties()) is None
+    assert pdf_letters._typeset("0.25", FontProperties()) is None
+    assert svg_letters._outlined("0.25", FontProperties()) is None
 
 
 def test_a_file_whose_letters_have_other_codes_is_matplotlib_s(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = page(saved("pdf", None))
-    monkeypatch.setattr(vectors.Pdf, "_has", lambda self, text: False)
+    monkeypatch.setattr(pdf_letters.Pdf, "_has", lambda self, text: False)
     assert page(saved("pdf", vectors.BACKEND)) == plain
