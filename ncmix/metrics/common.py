@@ -20,13 +20,14 @@ def weights(s: Statistics) -> Tensor:
 
 def require_weights(s: Statistics) -> None:
     """W is finite and not zero."""
-    if not weights(s).any():
+    weights(s)
+    if not s.weight_norms.any():
         raise UndefinedError("the classifier is zero")
 
 
 def require_spread(s: Statistics) -> None:
     """M̃ is known and not zero."""
-    if norm(s.means.centred) <= s.means.noise:
+    if norm(s.means.norms) <= s.means.noise:
         raise UndefinedError("all class means coincide")
 
 
@@ -60,18 +61,17 @@ def require_reference(s: Statistics) -> None:
 
 def weight_norms(s: Statistics) -> Tensor:
     """‖w_k‖ (K,), none zero."""
-    norm_K = torch.linalg.norm(weights(s), dim=1)
-    if zero := torch.nonzero(norm_K == 0).flatten().tolist():
+    weights(s)
+    if zero := torch.nonzero(s.weight_norms == 0).flatten().tolist():
         raise UndefinedError(f"row {zero[0]} of the classifier is zero and has no direction")
-    return norm_K
+    return s.weight_norms
 
 
 def mean_norms(s: Statistics) -> Tensor:
     """‖μ_k − μ_G‖ (K,), none zero."""
-    norm_K = torch.linalg.norm(s.means.centred, dim=1)
-    if zero := torch.nonzero(norm_K <= s.means.noise).flatten().tolist():
+    if zero := torch.nonzero(s.means.norms <= s.means.noise).flatten().tolist():
         raise UndefinedError(f"the mean of class {zero[0]} coincides with the global mean and has no direction")
-    return norm_K
+    return s.means.norms
 
 
 def norm(t: Tensor) -> float:

@@ -7,7 +7,6 @@ from ncmix.metrics.common import (
     norm,
     require_spread,
     require_weights,
-    unit,
     weight_norms,
 )
 from ncmix.stats import Statistics, UndefinedError
@@ -17,14 +16,14 @@ def nc3(s: Statistics) -> float:
     """‖W/‖W‖ − M̃/‖M̃‖‖², squared (Papyan, Han, Donoho 2020, Fig. 5)."""
     require_weights(s)
     require_spread(s)
-    return float((unit(s.w_KD) - unit(s.means.centred)).square().sum())
+    return float((s.w_KD / norm(s.weight_norms) - s.means.centred / norm(s.means.norms)).square().sum())
 
 
 def nc3_wh(s: Statistics) -> float:
     """‖WM̃ᵀ/‖WM̃ᵀ‖ − (I − 11ᵀ/K)/√(K−1)‖ (Zhu 2021; Zhou 2022)."""
     require_weights(s)
     require_spread(s)
-    if norm(s.cross) <= len(s.cross) * EPSILON * norm(s.w_KD) * norm(s.means.centred):
+    if norm(s.cross) <= len(s.cross) * EPSILON * norm(s.weight_norms) * norm(s.means.norms):
         raise UndefinedError("WM̃ᵀ is zero")
     return from_simplex(s.cross)
 

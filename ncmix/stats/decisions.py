@@ -9,10 +9,14 @@ from torch.nn.functional import softplus
 
 from ncmix.stats.chunks import UndefinedError
 from ncmix.stats.means import ClassMeans
+from ncmix.stats.products import squared_norms
 from ncmix.stats.temperature import Leads, best_temperature, doubts
 
 # e^-80 is nothing beside the largest term, 1; what is smaller is denormal and slow.
 _NOTHING = -80.0
+
+# So would its square be, but for this factor, with which the squares of 65,000 ones still have a sum in float32.
+_LIFT = 2.0**56
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +97,7 @@ class Judge:
         # ln(1 + Σ_{k≠y} e^{z_k − z_y}); ln Σe^z − z_y would be all rounding where it is tiny.
         self.nll_brier[0] += softplus(others_B.log() - gap_B).sum(dtype=torch.float64)
         if self.calibration:
-            square_B = torch.linalg.vector_norm(e_BK, dim=1).square()
-            # p_y − 1 is minus the sum of the other p_k.
-            square_B = torch.where(wrong_B, 1 + square_B - own_B.square(), square_B) + others_B.square()
-            self.nll_brier[1] += (square_B / (1 + rest_B).square()).sum(dtype=torch.float64)
+            self.nll_brier[1] += _brier(e_BK, wrong_B, own_B, rest_B, others_B).sum()
             rows = slice(self.seen, self.seen + len(y_B))
             self.doubt_N[rows], self.wrong_N[rows] = rest_B / (1 + rest_B), wrong_B
             self.seen = rows.stop
@@ -115,3 +116,12 @@ class Judge:
             wrong_N=self.wrong_N if self.calibration else None,
             leads=self.leads,
         )
+
+
+def _brier(e_BK: Tensor, wrong_B: Tensor, own_B: Tensor, rest_B: Tensor, others_B: Tensor) -> Tensor:
+    """Σ_k (p_k − [k = y])² of every sample, in float64 (B,), from the sums that `Judge.add` has; overwrites e."""
+    own_B, others_B = own_B.to(torch.float64), others_B.to(torch.float64)
+    square_B = squared_norms(e_BK.mul_(_LIFT)) / _LIFT**2
+    square_B = torch.where(wrong_B, 1 + square_B - own_B.square(), square_B)
+    # p_y − 1 is minus the sum of the other p_k.
+    return (square_B + others_B.square()) / (1 + rest_B).square()

@@ -36,6 +36,11 @@ class ClassMeans:
     dtype: torch.dtype
 
     @cached_property
+    def filled(self) -> Tensor:
+        """The class means (K, D), zeros for an absent class."""
+        return self.mean_KD.nan_to_num()
+
+    @cached_property
     def samples(self) -> int:
         """N."""
         return int(self.count_K.sum())
@@ -70,6 +75,11 @@ class ClassMeans:
         return self.mean_KD - self.centre
 
     @cached_property
+    def norms(self) -> Tensor:
+        """‖μ_k − μ_G‖ (K,)."""
+        return torch.linalg.norm(self.centred, dim=1)
+
+    @cached_property
     def gram(self) -> Tensor:
         """M̃M̃ᵀ (K, K)."""
         return gram(self.centred)
@@ -82,7 +92,7 @@ class ClassMeans:
     @cached_property
     def sample_noise(self) -> float:
         """The Frobenius norm that the rounding of features alone can give to all of them, less their mean."""
-        weighted_KD = self.count_K.sqrt()[:, None] * self.mean_KD.nan_to_num()
+        weighted_KD = self.count_K.sqrt()[:, None] * self.filled
         return torch.finfo(self.dtype).eps / 2 * float(torch.linalg.norm(weighted_KD))
 
     @cached_property

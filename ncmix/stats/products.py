@@ -1,8 +1,9 @@
-"""Products of a matrix with itself, of which little over half is computed: they are symmetric.
+"""Products of a matrix with itself: of what is symmetric little over half is computed, or the diagonal alone.
 
 Shapes: B rows, C columns.
 """
 
+import torch
 from torch import Tensor
 
 # Columns of a panel, of which only those on and below the diagonal are computed. A multiple of 48, the width of the
@@ -22,3 +23,8 @@ def gram(m_BC: Tensor) -> Tensor:
     lower_BB = m_BC.new_zeros(len(m_BC), len(m_BC))
     add_gram(lower_BB, m_BC.T)
     return lower_BB.tril() + lower_BB.tril(-1).T
+
+
+def squared_norms(m_BC: Tensor) -> Tensor:
+    """Of every row, in float64 (B,)."""
+    return torch.linalg.vector_norm(m_BC, dim=1).to(torch.float64).square()

@@ -13,7 +13,7 @@ from ncmix.numerics import arithmetic
 from ncmix.stats.chunks import Chunks, StatisticsError, blocks
 from ncmix.stats.decisions import Decisions, Judge
 from ncmix.stats.means import ClassMeans, class_means
-from ncmix.stats.products import gram
+from ncmix.stats.products import gram, squared_norms
 from ncmix.stats.spread import Spread, spread
 from ncmix.stats.temperature import Leads
 
@@ -74,6 +74,11 @@ class Statistics:
     def finite_weights(self) -> bool:
         """Whether every entry of W is a number."""
         return bool(torch.isfinite(self.w_KD).all())
+
+    @cached_property
+    def weight_norms(self) -> Tensor:
+        """‖w_k‖ (K,)."""
+        return torch.linalg.norm(self.w_KD, dim=1)
 
     @cached_property
     def weight_gram(self) -> Tensor:
@@ -140,7 +145,7 @@ def _second_pass(
     chunks: Chunks, means: ClassMeans, w_KD: Tensor, b_K: Tensor, known_KD: Tensor, extras: Extras
 ) -> Statistics:
     referenced = bool(torch.isfinite(known_KD).all(1).any())
-    image_KK = means.mean_KD.nan_to_num() @ w_KD.T
+    image_KK = means.filled @ w_KD.T
     sums, whitened = _Sums(means, extras), math.nan
     if means.finite:
         rules = _rules(means, w_KD, image_KK + b_K, known_KD if referenced else means.mean_KD)
@@ -215,7 +220,7 @@ def _rules(means: ClassMeans, w_KD: Tensor, logit_KK: Tensor, known_KD: Tensor) 
     else:
         near_KK, more_DK = _distance_rule(means, known_KD)
     return _Rules(
-        shift_KD=means.mean_KD.nan_to_num().to(means.dtype),
+        shift_KD=means.filled.to(means.dtype),
         white_DR=white_DR.to(means.dtype),
         w_DK=w_KD.T.to(means.dtype),
         more_DK=more_DK.to(means.dtype),
@@ -235,7 +240,7 @@ def _distance_rule(means: ClassMeans, known_KD: Tensor) -> tuple[Tensor, Tensor]
     known_K = torch.isfinite(known_KD).all(1)
     origin_D = known_KD[known_K].mean(0)  # distances do not mind; digits do
     known_KD = torch.where(known_K[:, None], known_KD - origin_D, 0.0)
-    mean_KD = means.mean_KD.nan_to_num() - origin_D
+    mean_KD = means.filled - origin_D
     near_KK = (mean_KD**2).sum(1)[:, None] + (known_KD**2).sum(1) - 2 * mean_KD @ known_KD.T
     return near_KK.masked_fill(~known_K, torch.inf), -2 * known_KD.T
 
@@ -253,9 +258,9 @@ class _Sums:
 
     def add(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> None:
         d_BD = self._deviations(rules, h_BD, y_B)
-        self._add_by_class(y_B, _squared_norms(d_BD))
+        self._add_by_class(y_B, squared_norms(d_BD))
         t_BR, z_BK, near_BK = rules.asked(d_BD, y_B)
-        self.whitened += _squared_norms(t_BR).sum()
+        self.whitened += squared_norms(t_BR).sum()
         self.judge.add(z_BK, near_BK, y_B)
 
     def _deviations(self, rules: _Rules, h_BD: Tensor, y_B: Tensor) -> Tensor:
@@ -274,13 +279,9 @@ class _Sums:
 
     def settle(self, rules: _Rules) -> None:
         """Takes out what the rounding of the means c added (Chan, Golub, LeVeque 1983, the corrected two-pass sums)."""
-        error_KD = self.means.mean_KD.nan_to_num() - rules.shift_KD
+        error_KD = self.means.filled - rules.shift_KD
         count_K = self.means.count_K.to(torch.float64)
         self.scatter_K = (self.scatter_K - count_K * error_KD.square().sum(1)).clamp(min=0)
-        whiten_DR = rules.white_DR.to(torch.float64)
-        self.whitened = (self.whitened - count_K @ (error_KD @ whiten_DR).square().sum(1)).clamp(min=0)
-
-
-def _squared_norms(m_BC: Tensor) -> Tensor:
-    """Of every row, in float64 (B,)."""
-    return torch.linalg.vector_norm(m_BC, dim=1).to(torch.float64).square()
+        # A few digits of so small a number do.
+        white_KR = error_KD.to(rules.white_DR.dtype) @ rules.white_DR
+        self.whitened = (self.whitened - count_K @ squared_norms(white_KR)).clamp(min=0)

@@ -54,7 +54,7 @@ def spread(chunks: Chunks, means: ClassMeans) -> Spread:
 
     Products are in float64: in float32 the rounding of many small eigenvalues adds up to per cents of the entropy.
     """
-    mean_KD, count_K = means.mean_KD.nan_to_num(), means.count_K.to(torch.float64)
+    mean_KD, count_K = means.filled, means.count_K.to(torch.float64)
     with torch.no_grad(), arithmetic("ieee"), torch.autocast(mean_KD.device.type, enabled=False):
         centre_D = count_K @ mean_KD / means.samples
         deviations = (h_BD - mean_KD[y_B] for h_BD, y_B in blocks(chunks, 2 * len(centre_D)))
