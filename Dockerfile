@@ -70,7 +70,12 @@ LABEL org.opencontainers.image.title="ncmix API" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 
+# Triton builds its way to the driver with a C compiler when a network is compiled for a GPU.
 FROM base AS worker
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
 COPY --from=build-worker /opt/ncmix /opt/ncmix
 COPY --from=build-package /opt/package /opt/package
 USER 10001:10001

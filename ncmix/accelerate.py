@@ -89,6 +89,8 @@ class ReplayError(RuntimeError):
 class Recorded:
     """Replays one recording for all batches of the usual shape; the last of an epoch may run kernel by kernel.
 
+    What fails is done without: first the compiler, then recordings.
+
     For each place of blending there is a recording of its own: a recording has no branches. Each keeps the memory that
     it needs; where there is too little for all of them, none is kept.
     """
@@ -178,11 +180,12 @@ class Recorded:
         self._replays[place]()
 
     def _give_up(self, error: Exception) -> None:
-        """Go on kernel by kernel."""
-        self._broken = True
+        """Go on with a recording of the network as it is; if that has failed, kernel by kernel."""
+        compiled = self._forward is not self._network
+        self._forward, self._broken = self._network, not compiled
         self._begin(())
-        reason: Any = str(error).strip().splitlines()
-        _LOG.warning("Training goes on without compiling: %s: %s", type(error).__name__, reason[0] if reason else "")
+        how, reason = "without compiling" if compiled else "kernel by kernel", str(error).strip().splitlines()
+        _LOG.warning("Training goes on %s: %s: %s", how, type(error).__name__, reason[0] if reason else "")
 
 
 def _rewind(generator: torch.Generator, state: Tensor) -> None:

@@ -1,6 +1,7 @@
 """The whole installation in containers, on the CPU: used with curl, then broken in every way that operators meet."""
 
 import json
+import textwrap
 import time
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +52,23 @@ def test_an_image_says_what_it_is_and_holds_no_more(stack: Stack, service: str):
     installed = stack.compose("exec", "-T", service, "ls", "/opt/ncmix/lib/python3.13/site-packages").split()
     assert ("torch" in installed) == (service == "worker")
     assert "pip" not in installed
+
+
+def test_what_is_compiled_for_a_gpu_can_be_built_and_loaded(stack: Stack):
+    """As Triton builds it when a network is compiled, which needs a GPU; into a cache that a container can run from."""
+    build = textwrap.dedent("""
+        import ctypes, pathlib, tempfile
+        from triton.runtime.build import _build
+        from triton.runtime.cache import get_cache_manager
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "six.c")
+            source.write_text("#include <math.h>\\n#include <dlfcn.h>\\ndouble six(void) { return sqrt(36.0); }\\n")
+            built = pathlib.Path(_build("six", str(source), folder, [], [], [], [])).read_bytes()
+        library = ctypes.CDLL(get_cache_manager("06").put(built, "six.so", binary=True))
+        library.six.restype = ctypes.c_double
+        print(library.six())
+    """)
+    assert stack.compose("exec", "-T", "worker", "python", "-c", build).strip() == "6.0"
 
 
 def test_the_first_start_prints_a_key_and_the_second_none(stack: Stack):

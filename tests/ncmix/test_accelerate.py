@@ -138,9 +138,7 @@ def test_a_recording_that_fails_leaves_the_plain_training_and_says_so(caplog, co
     with caplog.at_level(logging.WARNING):
         assert trained(refused) == trained(trainer(**CROPS))
     (said,) = caplog.messages
-    assert said == (
-        "Training goes on without compiling: RuntimeError: operation not permitted when stream is capturing"
-    )
+    assert said == ("Training goes on kernel by kernel: RuntimeError: operation not permitted when stream is capturing")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +161,7 @@ def test_a_recording_that_does_something_else_is_found_out(caplog, wrong):
     with caplog.at_level(logging.WARNING):
         assert trained(made) == trained(trainer(**CROPS))
     (said,) = caplog.messages
-    assert said.startswith("Training goes on without compiling: ReplayError: a replayed step is off by ")
+    assert said.startswith("Training goes on kernel by kernel: ReplayError: a replayed step is off by ")
 
 
 def test_too_little_memory_for_recordings_is_enough_for_the_plain_training(caplog):
@@ -202,15 +200,35 @@ def test_a_compiled_network_trains_alike():
         assert [m.value for m in one] == pytest.approx([m.value for m in other], rel=1e-5)
 
 
-def test_a_compiler_that_fails_does_too(caplog):
+def test_without_a_compiler_the_network_is_recorded_as_it_is(caplog):
     def broken(graph, inputs):
-        raise RuntimeError("no C compiler found")
+        raise RuntimeError("Failed to find C compiler.")
 
     torch.compiler.reset()
+    made = trainer(Recorder, lambda network: torch.compile(network, dynamic=False, backend=broken))
     with caplog.at_level(logging.WARNING):
-        found = trained(trainer(Recorder, lambda network: torch.compile(network, dynamic=False, backend=broken)))
-    assert found == trained(trainer())
-    assert any("Training goes on without compiling" in m for m in caplog.messages)
+        assert trained(made) == trained(trainer())
+    (said,) = [m for m in caplog.messages if m.startswith("Training goes on ")]
+    assert said.startswith("Training goes on without compiling: ")
+    assert made.recorder.replays == 2 * 20 - 1 - 5  # one batch has found it out
+
+
+def test_where_nothing_can_be_recorded_a_compiler_does_not_help(caplog):
+    def refusing():
+        def recorder(function):
+            raise RuntimeError("no graphs here")
+
+        return recorder
+
+    torch.compiler.reset()
+    made = trainer(refusing, lambda network: torch.compile(network, dynamic=False, backend="aot_eager"))
+    with caplog.at_level(logging.WARNING):
+        found, expected = trained(made), trained(trainer())
+    assert [m.value for e in found for m in e] == pytest.approx([m.value for e in expected for m in e], rel=1e-5)
+    said = [m for m in caplog.messages if m.startswith("Training goes on ")]
+    assert said == [
+        f"Training goes on {how}: RuntimeError: no graphs here" for how in ("without compiling", "kernel by kernel")
+    ]
 
 
 @pytest.mark.parametrize(
