@@ -83,15 +83,16 @@ class Judge:
 
     def add(self, z_BK: Tensor, near_BK: Tensor, y_B: Tensor) -> None:
         """Logits, squared distances to class means but for a term common to all k, and labels; overwrites z."""
-        guess_B, nearest_B = z_BK.argmax(1), near_BK.argmin(1)
+        top_B1, guess_B1 = z_BK.max(1, keepdim=True)
+        guess_B, nearest_B = guess_B1[:, 0], near_BK.min(1).indices
         wrong_B = guess_B != y_B
         self.hits += torch.stack([(~wrong_B).sum(), (nearest_B == y_B).sum(), (guess_B != nearest_B).sum()])
         if self.leads:
             self.leads.add(z_BK, y_B)
-        gap_B = (z_BK.gather(1, y_B[:, None]) - z_BK.gather(1, guess_B[:, None]))[:, 0]
-        e_BK = z_BK.sub_(z_BK.gather(1, guess_B[:, None])).clamp_(min=_NOTHING).exp_()
+        gap_B = (z_BK.gather(1, y_B[:, None]) - top_B1)[:, 0]
+        e_BK = z_BK.sub_(top_B1).clamp_(min=_NOTHING).exp_()
         # Sums without the largest term, which is 1: where the network is sure, all that matters is in the others.
-        rest_B = e_BK.scatter_(1, guess_B[:, None], 0.0).sum(1)
+        rest_B = e_BK.scatter_(1, guess_B1, 0.0).sum(1)
         own_B = gap_B.clamp(min=_NOTHING).exp()
         others_B = torch.where(wrong_B, 1 + rest_B - own_B, rest_B)
         # ln(1 + Σ_{k≠y} e^{z_k − z_y}); ln Σe^z − z_y would be all rounding where it is tiny.
