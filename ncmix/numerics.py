@@ -30,10 +30,20 @@ def resolve_device(asked: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(asked)
     if device.type == "cuda" and not torch.cuda.is_available():
+        reason = why_no_gpu()
         raise DeviceError(
-            f"The device {asked!r} was asked for, but PyTorch sees no GPU here; allowed are auto and cpu."
+            f"The device {asked!r} was asked for, but PyTorch sees no GPU here ({reason}); allowed are auto and cpu."
         )
     return device
+
+
+def why_no_gpu() -> str:
+    """What PyTorch says, in a sentence without its full stop, when it is asked for a GPU in vain."""
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:  # the latter where it was built without CUDA
+        return str(error).partition(". ")[0].strip().rstrip(".")
+    return "it does not say why"
 
 
 def prepare_process() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import platform
 import threading
 import time
@@ -18,7 +19,7 @@ from ncmix.jobs import queries, recording
 from ncmix.jobs.database import Database, brief, is_full, patiently
 from ncmix.jobs.settings import Settings
 from ncmix.jobs.states import Lease, LeaseLostError, Reason, ReasonCode
-from ncmix.numerics import DeviceError, prepare_process, resolve_device
+from ncmix.numerics import DeviceError, prepare_process, resolve_device, why_no_gpu
 from ncmix.results import Snapshot, Tick
 from ncmix.spec import Spec, SpecError, parse
 from ncmix.train import Training, run
@@ -52,7 +53,7 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
     try:
         spec = _spec(database, lease)
         prepare_process()
-        device = resolve_device(settings.device if spec.device == "auto" else spec.device)
+        device = _device(settings, spec)
         if device.type == "cuda" and settings.gpu_memory_fraction < 1:
             torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_fraction)
         _LOG.info("%s on %s (%s), PyTorch %s", spec.title, device, platform.node(), torch.__version__)
@@ -73,6 +74,19 @@ def train(lease: Lease, stop: threading.Event) -> Outcome:
         return Outcome("failed", reason)
     finally:
         database.dispose()
+
+
+def _device(settings: Settings, spec: Spec) -> torch.device:
+    """Where to train. On a slot's GPU or not at all: on the CPU it would take days, and nobody would see why.
+
+    Raises:
+        DeviceError: PyTorch cannot use it.
+    """
+    asked = settings.device if spec.device == "auto" else spec.device
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if asked == "auto" and gpu and torch.backends.cuda.is_built() and not torch.cuda.is_available():
+        raise DeviceError(f"This slot has GPU {gpu}, but PyTorch cannot use it: {why_no_gpu()}.")
+    return resolve_device(asked)
 
 
 class Recorder:

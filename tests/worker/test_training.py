@@ -99,6 +99,18 @@ def test_a_worker_can_decide_what_auto_means(
     assert train(_lease(database, settings, device="cpu", epochs=1), threading.Event()).kind == "finished"
 
 
+@pytest.mark.skipif(torch.cuda.is_available() or not torch.backends.cuda.is_built(), reason="PyTorch would use a GPU")
+def test_a_slot_on_a_gpu_does_not_train_on_the_cpu_unseen(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aaaa-1")
+    outcome = train(_lease(database, settings), threading.Event())
+    assert outcome.reason is not None
+    assert outcome.reason.code == "device_missing"
+    assert outcome.reason.message.startswith("This slot has GPU GPU-aaaa-1, but PyTorch cannot use it: ")
+    assert train(_lease(database, settings, device="cpu", epochs=1), threading.Event()).kind == "finished"
+
+
 def test_a_spec_from_another_time_is_named_invalid(database: Database, settings: Settings) -> None:
     lease = _lease(database, settings)
     with database.transaction() as session:
