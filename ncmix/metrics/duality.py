@@ -16,7 +16,8 @@ def nc3(s: Statistics) -> float:
     """‖W/‖W‖ − M̃/‖M̃‖‖², squared (Papyan, Han, Donoho 2020, Fig. 5)."""
     require_weights(s)
     require_spread(s)
-    return float((s.w_KD / norm(s.weight_norms) - s.means.centred / norm(s.means.norms)).square().sum())
+    difference_KD = (s.w_KD / norm(s.weight_norms)).sub_(s.means.centred, alpha=1 / norm(s.means.norms))
+    return norm(difference_KD) ** 2
 
 
 def nc3_wh(s: Statistics) -> float:

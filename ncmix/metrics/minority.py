@@ -13,11 +13,11 @@ def minority_cosine(s: Statistics) -> float:
     """
     if s.means.gap:
         raise UndefinedError(s.means.gap)
-    unit_KD = weights(s) / weight_norms(s)[:, None]
-    count_K = s.means.count_K
-    unit_MD = unit_KD[2 * count_K <= count_K.max()]
-    minority = len(unit_MD)
+    norm_K = weight_norms(s)
+    few_K = 2 * s.means.count_K <= s.means.count_K.max()
+    minority = int(few_K.sum())
     if minority < 2:
         raise UndefinedError("fewer than two classes have at most half the samples of the largest")
+    unit_MD = weights(s)[few_K] / norm_K[few_K, None]
     # ‖Σ ŵ‖² is the sum of all cosines, of which those of k = l are 1.
     return float((unit_MD.sum(0).square().sum() - minority) / (minority * (minority - 1)))

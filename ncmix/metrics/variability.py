@@ -22,7 +22,7 @@ def nc1_condition(s: Statistics) -> float:
 def nc1_quotient(s: Statistics) -> float:
     """tr Σ_W / tr Σ_B (Tirer et al. 2023)."""
     require_spread(s)
-    within, between = s.scatter_K.sum() / s.samples, s.means.centred.square().sum() / len(s.w_KD)
+    within, between = s.scatter_K.sum() / s.samples, s.means.norms.square().sum() / len(s.w_KD)
     return float(within / between)
 
 

@@ -81,10 +81,10 @@ class Judge:
         self.wrong_N = torch.zeros(samples, dtype=torch.bool, device=device)
         self.seen = 0
 
-    def add(self, z_BK: Tensor, near_BK: Tensor, y_B: Tensor) -> None:
-        """Logits, squared distances to class means but for a term common to all k, and labels; overwrites z."""
+    def add(self, z_BK: Tensor, nearest_B: Tensor, y_B: Tensor) -> None:
+        """Logits, the nearest class means and labels; overwrites z."""
         top_B1, guess_B1 = z_BK.max(1, keepdim=True)
-        guess_B, nearest_B = guess_B1[:, 0], near_BK.min(1).indices
+        guess_B = guess_B1[:, 0]
         wrong_B = guess_B != y_B
         self.hits += torch.stack([(~wrong_B).sum(), (nearest_B == y_B).sum(), (guess_B != nearest_B).sum()])
         if self.leads:

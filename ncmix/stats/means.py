@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ncmix.stats.chunks import Chunks, StatisticsError, UndefinedError, blocks, working_dtype
-from ncmix.stats.products import gram
+from ncmix.stats.products import finite_rows, gram
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class ClassMeans:
     @cached_property
     def filled(self) -> Tensor:
         """The class means (K, D), zeros for an absent class."""
-        return self.mean_KD.nan_to_num()
+        return self.mean_KD.nan_to_num() if self.gap else self.mean_KD
 
     @cached_property
     def samples(self) -> int:
@@ -48,7 +48,7 @@ class ClassMeans:
     @cached_property
     def finite(self) -> bool:
         """Whether every feature is a number (a diverged network gives NaN and infinity)."""
-        return bool(torch.isfinite(self.mean_KD[self.count_K > 0]).all())
+        return bool((finite_rows(self.mean_KD) | (self.count_K == 0)).all())
 
     @cached_property
     def gap(self) -> str:

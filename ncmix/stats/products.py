@@ -1,4 +1,4 @@
-"""Products of a matrix with itself: of what is symmetric little over half is computed, or the diagonal alone.
+"""Products of a matrix with itself, of which little over half or only the diagonal is computed; which rows are finite.
 
 Shapes: B rows, C columns.
 """
@@ -23,6 +23,12 @@ def gram(m_BC: Tensor) -> Tensor:
     lower_BB = m_BC.new_zeros(len(m_BC), len(m_BC))
     add_gram(lower_BB, m_BC.T)
     return lower_BB.tril() + lower_BB.tril(-1).T
+
+
+def finite_rows(m_BC: Tensor) -> Tensor:
+    """Which rows are all numbers (B,)."""
+    low_B, high_B = torch.aminmax(m_BC, dim=1)
+    return torch.isfinite(low_B) & torch.isfinite(high_B)
 
 
 def squared_norms(m_BC: Tensor) -> Tensor:
