@@ -89,7 +89,7 @@ class ReplayError(RuntimeError):
 class Recorded:
     """Replays one recording for all batches of the usual shape; the last of an epoch may run kernel by kernel.
 
-    What fails is done without: first the compiler, then recordings.
+    What fails is done without: a compiler that does, or whose network replays otherwise, or else recordings.
 
     For each place of blending there is a recording of its own: a recording has no branches. Each keeps the memory that
     it needs; where there is too little for all of them, none is kept.
@@ -128,7 +128,7 @@ class Recorded:
         except Exception as error:  # compilers and drivers raise anything, and training can do without them
             if warming and isinstance(error, torch.OutOfMemoryError):
                 raise  # what is too large for a step is too large for a plain one
-            self._give_up(error)
+            self._give_up(error, warming or isinstance(error, ReplayError))
             if not isinstance(error, ReplayError):
                 _rewind(self._moving.generator, state)
                 step(self._network, tensors, place)
@@ -147,9 +147,11 @@ class Recorded:
             return
         lane, current = torch.cuda.Stream(tensors[0].device), torch.cuda.current_stream(tensors[0].device)
         lane.wait_stream(current)
-        with torch.cuda.stream(lane):
-            step(self._forward, tensors, place)
-        current.wait_stream(lane)
+        try:
+            with torch.cuda.stream(lane):
+                step(self._forward, tensors, place)
+        finally:
+            current.wait_stream(lane)
         for tensor in (*tensors, *(p.grad for p in self._network.parameters() if p.grad is not None)):
             tensor.record_stream(current)
 
@@ -162,7 +164,8 @@ class Recorded:
         """Make the step both ways.
 
         Raises:
-            ReplayError: they come to different ends; the step that was not recorded has been made.
+            ReplayError: they come to different ends, or cannot be compared; the step that was not recorded has been
+                made.
         """
         before = self._moving.take()
         try:
@@ -171,7 +174,11 @@ class Recorded:
         finally:
             self._moving.put(before)
         step(self._forward, tensors, place)
-        if not self._moving.alike(before, replayed):
+        try:
+            alike = self._moving.alike(before, replayed)
+        except RuntimeError as error:  # it takes memory
+            raise ReplayError(f"a replayed step cannot be compared: {error}") from error
+        if not alike:
             raise ReplayError(f"a replayed step is off by {self._moving.difference(before, replayed):.0%}")
 
     def _replay(self, tensors: Tensors, place: int) -> None:
@@ -179,12 +186,15 @@ class Recorded:
             read.copy_(given)
         self._replays[place]()
 
-    def _give_up(self, error: Exception) -> None:
-        """Go on with a recording of the network as it is; if that has failed, kernel by kernel."""
-        compiled = self._forward is not self._network
-        self._forward, self._broken = self._network, not compiled
+    def _give_up(self, error: Exception, recordable: bool) -> None:
+        """Go on without the compiler, if there is one and things can be `recordable` yet; or else kernel by kernel.
+
+        A recording that was broken off can leave the allocator in a state in which no other should begin.
+        """
+        plainly = recordable and self._forward is not self._network
+        self._forward, self._broken = self._network, not plainly
         self._begin(())
-        how, reason = "without compiling" if compiled else "kernel by kernel", str(error).strip().splitlines()
+        how, reason = "without compiling" if plainly else "kernel by kernel", str(error).strip().splitlines()
         _LOG.warning("Training goes on %s: %s: %s", how, type(error).__name__, reason[0] if reason else "")
 
 

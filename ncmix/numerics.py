@@ -38,11 +38,12 @@ def resolve_device(asked: str) -> torch.device:
 
 
 def why_no_gpu() -> str:
-    """What PyTorch says, in a sentence without its full stop, when it is asked for a GPU in vain."""
+    """What PyTorch says, without a full stop at its end, when it is asked for a GPU in vain."""
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:  # the latter where it was built without CUDA
-        return str(error).partition(". ")[0].strip().rstrip(".")
+        said, _, _ = str(error).partition(". Please ")  # what follows are links
+        return said.splitlines()[0].rstrip(". ") if said else type(error).__name__
     return "it does not say why"
 
 

@@ -143,6 +143,9 @@ class Supervisor:
         if outcome and outcome.kind == "finished":
             return lifecycle.finish(session, self._lease)
         if outcome and outcome.reason:
+            if outcome.reason.code == "device_missing" and self._environment.get("CUDA_VISIBLE_DEVICES"):
+                # The GPU that this slot has cannot be used; another slot's may be.
+                return lifecycle.crash(session, self._lease, outcome.reason, self._settings)
             return lifecycle.fail(session, self._lease, outcome.reason)
         match self._asked:
             case "wall":

@@ -14,7 +14,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-# What rounding adds to a product of two vectors is less than this share of their norms, or of numbers added to it.
+# What rounding adds to a product of two vectors is less than this share of the product of their norms, whatever the
+# order of its up to 1,024 terms, or of more in blocks, as all libraries add; and less than that of numbers added to it.
 _OF_PRODUCTS, _OF_SUMS = 2.0**-14, 2.0**-16
 
 
@@ -47,6 +48,7 @@ class Hint:
         return cls(
             guide_KK=near_KK + 2 * s * logit_KK,
             scale=2 * s,
+            # Two distances are compared, and each is wrong by twice a product.
             slope=4 * (remainder + _OF_PRODUCTS * max(reach)),
             offset=_OF_SUMS * float(near_KK.max() + 2 * s * logit_KK.abs().max()),
         )
@@ -78,17 +80,26 @@ class Nearest:
     def find(self, d_BD: Tensor, length_B: Tensor, t_BR: Tensor, z_BK: Tensor, y_B: Tensor) -> Tensor:
         """The nearest mean (B,) of deviations d with norms ‖d‖, S⁻¹Vᵀd, logits and labels."""
         if self.hint is None:
-            return self.compare(t_BR, d_BD @ self.more_DK, y_B)
+            return self.compare(t_BR, self._more(d_BD), y_B)
         nearest_B, sure_B = self.hint.guess(z_BK, length_B, y_B)
         rest = torch.nonzero(~sure_B).flatten()
         if 2 * len(rest) > len(y_B):
             self.hint = None
         if len(rest):
-            nearest_B[rest] = self.compare(t_BR[rest], d_BD[rest] @ self.more_DK, y_B[rest])
+            nearest_B[rest] = self.compare(t_BR[rest], self._more(d_BD, rest), y_B[rest])
         return nearest_B
 
-    def compare(self, t_BR: Tensor, more_BK: Tensor, y_B: Tensor) -> Tensor:
-        """The nearest mean (B,) by all distances, of S⁻¹Vᵀd, what d times `more_DK` is, and labels."""
+    def _more(self, d_BD: Tensor, rows: Tensor | None = None) -> Tensor | None:
+        """−2⟨d, m_k⟩ of all or some rows, as far as `compare` needs it."""
+        if self.near_RK is not None:
+            return None
+        return (d_BD if rows is None else d_BD[rows]) @ self.more_DK
+
+    def compare(self, t_BR: Tensor, more_BK: Tensor | None, y_B: Tensor) -> Tensor:
+        """The nearest mean (B,) by all distances, of S⁻¹Vᵀd, or else d times `more_DK`, and labels."""
         near_BK = self.near_KK.index_select(0, y_B)
-        near_BK = near_BK.add_(more_BK) if self.near_RK is None else near_BK.addmm_(t_BR, self.near_RK)
+        if self.near_RK is not None:
+            near_BK.addmm_(t_BR, self.near_RK)
+        elif more_BK is not None:
+            near_BK.add_(more_BK)
         return near_BK.min(1).indices

@@ -14,7 +14,8 @@ from ncmix.stats.means import ClassMeans
 from ncmix.stats.nearest import Hint, Nearest
 from ncmix.stats.products import finite_rows
 
-# With fewer classes than this one product of all columns is faster than one for each part, with more it is not.
+# With fewer classes than this one product of all columns is faster than one for each part, with more it is not. It has
+# the distances, too: there is nothing to hint at.
 _NARROW = 64
 
 # With fewer than this, distances to a split's own means are a product so small that nothing is gained by a hint.

@@ -57,12 +57,16 @@ def test_an_image_says_what_it_is_and_holds_no_more(stack: Stack, service: str):
 def test_what_is_compiled_for_a_gpu_can_be_built_and_loaded(stack: Stack):
     """As Triton builds it when a network is compiled, which needs a GPU; into a cache that a container can run from."""
     build = textwrap.dedent("""
-        import ctypes, pathlib, tempfile
+        import ctypes, pathlib, sysconfig, tempfile
         from triton.runtime.build import _build
         from triton.runtime.cache import get_cache_manager
         with tempfile.TemporaryDirectory() as folder:
             source = pathlib.Path(folder, "six.c")
-            source.write_text("#include <math.h>\\n#include <dlfcn.h>\\ndouble six(void) { return sqrt(36.0); }\\n")
+            headers = ["math.h", "dlfcn.h"]
+            if pathlib.Path(sysconfig.get_paths()["include"], "Python.h").exists():  # Debian's own Python comes without
+                headers.insert(0, "Python.h")
+            included = "".join(f"#include <{name}>\\n" for name in headers)
+            source.write_text(included + "double six(void) { return sqrt(36.0); }\\n")
             built = pathlib.Path(_build("six", str(source), folder, [], [], [], [])).read_bytes()
         library = ctypes.CDLL(get_cache_manager("06").put(built, "six.so", binary=True))
         library.six.restype = ctypes.c_double

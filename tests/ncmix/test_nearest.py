@@ -33,7 +33,7 @@ def by_definition(d_BD, y_B, m_KD):
 
 @pytest.mark.parametrize(
     ("duality", "spread", "bias", "sure"),
-    [(0.0, 0.5, 0.0, 0.99), (0.0, 1.0, 20.0, 0.8), (0.02, 0.5, 1.0, 0.9), (0.3, 0.3, 1.0, 0.5), (0.3, 1.0, 0.0, 0.0)],
+    [(0.0, 0.5, 0.0, 0.99), (0.0, 1.0, 20.0, 0.8), (0.02, 0.5, 1.0, 0.9), (0.3, 0.3, 1.0, 0.5), (0.3, 1.0, 0.0, 0.8)],
 )
 def test_what_a_hint_is_sure_of_is_the_nearest_mean(duality, spread, bias, sure):
     """Whatever the bias does to the decisions of the network."""
@@ -52,10 +52,41 @@ def test_of_the_others_all_distances_are_compared(duality):
     assert torch.equal(found_B, by_definition(d_BD, y_B, m_KD))
 
 
-def test_a_remainder_that_misleads_is_never_trusted():
-    """Each row of W points aside as far as it can, to where its samples look nearer to another mean than they are."""
-    d_BD, y_B, m_KD, w_KD, b_K = scene(0.0, spread=0.8)
-    w_KD = w_KD + 0.5 * w_KD.norm(dim=1).mean() * normalize(d_BD[:CLASSES], dim=1)
+def wrong(finder, logit_KK, d_BD, y_B, m_KD, w_KD):
+    """By how much the hint is wrong of two distances of a sample, one against the other, and what it allows (B,)."""
+    hint, z_BK = finder.hint, logit_KK[y_B] + d_BD @ w_KD.T
+    hinted_BK = hint.guide_KK[y_B] - hint.scale * z_BK
+    square_BK = (
+        torch.cdist((m_KD[y_B] + d_BD).double(), m_KD.double(), compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    )
+    error_BK = hinted_BK - square_BK
+    return error_BK.amax(1) - error_BK.amin(1), hint.slope * d_BD.norm(dim=1) + hint.offset
+
+
+@pytest.mark.parametrize("duality", [0.0, 0.02, 0.3, 3.0])
+@pytest.mark.parametrize("bias", [0.0, 1e4])
+def test_it_is_never_more_wrong_than_it_says(duality, bias):
+    d_BD, y_B, m_KD, w_KD, b_K = scene(duality, bias=bias)
+    error_B, allowed_B = wrong(*nearest(m_KD, w_KD, b_K), d_BD, y_B, m_KD, w_KD)
+    assert (error_B <= allowed_B).all()
+
+
+def test_it_says_no_more_than_can_be():
+    """The rows of two classes point aside, one against the other, and a sample lies along the line between them."""
+    _, _, m_KD, w_KD, b_K = scene(0.0)
+    aside_D = normalize(torch.randn(DIMENSION, generator=torch.Generator().manual_seed(2)), dim=0)
+    w_KD[0], w_KD[1] = w_KD[0] + 3 * aside_D, w_KD[1] - 3 * aside_D
+    error_B, allowed_B = wrong(*nearest(m_KD, w_KD, b_K), aside_D[None], torch.tensor([2]), m_KD, w_KD)
+    assert 0.9 * allowed_B < error_B <= allowed_B
+
+
+@pytest.mark.parametrize("common", [0.0, 1e3])
+def test_what_rounding_may_have_turned_is_not_sure(common):
+    """Samples midway between two means, give or take a millionth, whose logits have lost more digits than that."""
+    _, y_B, m_KD, w_KD, b_K = scene(0.0)
+    other_B = (y_B + 1) % CLASSES
+    d_BD = (m_KD[other_B] - m_KD[y_B]) * (0.5 + 1e-6 * torch.linspace(-1, 1, SAMPLES))[:, None]
+    w_KD = w_KD + common
     finder, logit_KK = nearest(m_KD, w_KD, b_K)
     guess_B, sure_B = finder.hint.guess(logit_KK[y_B] + d_BD @ w_KD.T, d_BD.norm(dim=1), y_B)
     right_B = guess_B == by_definition(d_BD, y_B, m_KD)

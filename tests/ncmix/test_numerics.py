@@ -1,4 +1,4 @@
-"""What a process does with its memory and its cores before it trains."""
+"""What a process does with its memory and its cores before it trains, and what it says where there is no GPU."""
 
 import json
 import os
@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from ncmix import numerics
 
 _FREED = """
 import json, resource, torch
@@ -33,3 +36,26 @@ def test_freed_memory_is_used_again_and_a_core_stays_free(asked, threads):
     # A page fault a page in the first steps, until what is freed fits what is asked for; without it in all twenty.
     assert faults < 8 * (160 << 20) / resource.getpagesize()
     assert used == threads
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "The driver on your system is too old (found version 11040). Please update it from the URL: http://…",
+            "The driver on your system is too old (found version 11040)",
+        ),
+        (
+            "Unexpected error from cudaGetDeviceCount(). Did you set it? Error 802: system not yet initialized",
+            "Unexpected error from cudaGetDeviceCount(). Did you set it? Error 802: system not yet initialized",
+        ),
+        ("No CUDA GPUs are available", "No CUDA GPUs are available"),
+        ("", "RuntimeError"),
+    ],
+)
+def test_why_there_is_no_gpu_is_what_pytorch_says_less_its_links(monkeypatch, said, why):
+    def init():
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(torch.cuda, "init", init)
+    assert numerics.why_no_gpu() == why

@@ -29,6 +29,10 @@ def _fail(outcome: int) -> None:
     os.write(outcome, write(Outcome("failed", Reason("data_missing", "There are no pictures."))))
 
 
+def _no_gpu(outcome: int) -> None:
+    os.write(outcome, write(Outcome("failed", Reason("device_missing", "The driver is too old."))))
+
+
 def _exit(_: int) -> None:
     _say("Traceback: something broke")
     sys.exit(3)
@@ -75,6 +79,7 @@ def _talk(outcome: int) -> None:
 BEHAVIOURS: dict[str, Callable[[int], None]] = {
     "finish": _finish,
     "fail": _fail,
+    "no gpu": _no_gpu,
     "exit": _exit,
     "killed": _killed,
     "half a word": _half_a_word,

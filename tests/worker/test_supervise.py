@@ -23,6 +23,7 @@ from ncmix.results import Metric, Snapshot, Tick
 from tests.jobs.helpers import claim, expire, get, reap, rested, submit
 from tests.servers import wait_for
 from tests.toys import toy
+from worker.places import Place
 from worker.supervise import Supervisor
 
 CHILDREN = Path(__file__).with_name("children.py")
@@ -94,6 +95,25 @@ class TestWhatTheChildDoes:
         assert supervise(database, settings, "fail") == "failed"
         row = get(database, experiment.id)
         assert (row.reason_code, row.reason_message) == ("data_missing", "There are no pictures.")
+
+    def test_of_a_gpu_that_cannot_be_used_another_slot_may_have_a_better_one(
+        self, database: Database, settings: Settings, experiment: Experiment
+    ) -> None:
+        """So that one broken slot does not fail all that is queued."""
+        gpu, stopping, twice = Place(("GPU-aaaa-1",)), threading.Event(), replace(settings, max_attempts=2)
+        for state in ("queued", "failed"):
+            rested(database, experiment.id)
+            taken = claim(database, settings)
+            assert Supervisor(taken, database, twice, stopping, acting("no gpu"), gpu.environment).run() == state
+            row = get(database, experiment.id)
+            assert (row.reason_code, row.reason_message[:22]) == ("device_missing", "The driver is too old.")
+
+    def test_where_no_gpu_is_to_be_had_there_is_no_second_attempt(
+        self, database: Database, settings: Settings, experiment: Experiment
+    ) -> None:
+        taken = claim(database, settings)
+        slot = Supervisor(taken, database, settings, threading.Event(), acting("no gpu"), Place().environment)
+        assert slot.run() == "failed"
 
     @pytest.mark.parametrize(
         ("behaviour", "code", "sentence"),

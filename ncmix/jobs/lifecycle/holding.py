@@ -87,7 +87,9 @@ def fail(session: Session, lease: Lease, reason: Reason) -> State:
 
 
 def crash(session: Session, lease: Lease, reason: Reason, settings: Settings) -> State:
-    """The child died without saying why: queued again after a rest, or failed when the attempts are used up."""
+    """The child died without saying why, or of what is wrong with its slot: queued again after a rest, or failed when
+    the attempts are used up.
+    """
     return _try_again(session, held(session, lease), reason, settings)
 
 
