@@ -121,6 +121,28 @@ def test_a_compiled_step_is_the_plain_one(fields):
     assert alike == [True] * 4
 
 
+def test_without_a_compiler_it_is_recorded_as_it_is(caplog, monkeypatch):
+    """As on a host that has no gcc; it learns what a run learns that was not to be compiled."""
+
+    def broken(graph: Any, inputs: Any) -> Any:
+        raise RuntimeError("Failed to find C compiler.")
+
+    monkeypatch.setattr(accelerate, "compiled", lambda network: torch.compile(network, dynamic=False, backend=broken))
+    weights = []
+    for mode in ("graph", "compiled"):
+        trainer = Trainer(parse({**BASE, "deterministic": True}), torch.device("cuda"), HOME)
+        trainer.accelerated = accelerate.build(trainer.network, mode, trainer.moving)
+        with warnings.catch_warnings(), caplog.at_level(logging.WARNING, "ncmix"):
+            warnings.simplefilter("ignore")  # the compiler's own
+            for epoch in (1, 2, 3):
+                _train(trainer, epoch)
+        weights.append([p.detach().clone() for p in trainer.network.parameters()])
+        assert trainer.accelerated._replays, "it goes on kernel by kernel"
+    (said,) = [r.getMessage() for r in caplog.records if r.name == "ncmix.accelerate"]
+    assert said.startswith("Training goes on without compiling: ")
+    torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=1e-5)
+
+
 def test_compiled_it_learns_the_same(caplog):
     """Sums in another order, so not the same bits; in float32, lest rounding hide what matters."""
     losses = []
