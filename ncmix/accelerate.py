@@ -119,6 +119,8 @@ class Recorded:
     def _prepare(self, step: Step, tensors: Tensors, place: int) -> None:
         """A step like any other: the first ones warm up, the next of each place is recorded."""
         state, warming = self._moving.generator.get_state(), self._batches < _WARM_UP
+        # A forward pass has moved these when its backward pass fails to compile; a recording moves nothing.
+        statistics = [buffer.clone() for buffer in self._network.buffers()] if warming else []
         try:
             if warming:
                 self._warm_up(step, tensors, place)
@@ -131,6 +133,8 @@ class Recorded:
             self._give_up(error, warming or isinstance(error, ReplayError))
             if not isinstance(error, ReplayError):
                 _rewind(self._moving.generator, state)
+                for buffer, was in zip(self._network.buffers(), statistics, strict=False):
+                    buffer.copy_(was)
                 step(self._network, tensors, place)
 
     def _usual(self, tensors: Tensors) -> bool:

@@ -120,6 +120,11 @@ def test_every_place_of_blending_is_recorded_once():
     assert recorded.recorder.replays == 2 * 20 - 5
 
 
+CONVOLVED = {
+    "dataset": {"kind": "digits", "per_class": 16},
+    "batch_size": 16,
+    "model": {"kind": "convnet", "width": 0.0625},
+}
 CROPS = {"dataset": {"kind": "digits", "per_class": 16, "augment": "crop_flip"}, "batch_size": 24, "mix": "mixup"}
 
 
@@ -211,6 +216,24 @@ def test_without_a_compiler_the_network_is_recorded_as_it_is(caplog):
     (said,) = [m for m in caplog.messages if m.startswith("Training goes on ")]
     assert said.startswith("Training goes on without compiling: ")
     assert made.recorder.replays == 2 * 20 - 1 - 5  # one batch has found it out
+
+
+def test_a_backward_pass_that_does_not_compile_has_moved_nothing(caplog):
+    """By then its forward pass has been through batch normalisation."""
+
+    def halfway(network):
+        def forward(*inputs):
+            network(*inputs)
+            raise RuntimeError("the backward pass does not compile")
+
+        return forward
+
+    made, plain = trainer(Recorder, halfway, **CONVOLVED), trainer(**CONVOLVED)
+    with caplog.at_level(logging.WARNING):
+        assert trained(made) == trained(plain)
+    assert list(made.network.buffers())
+    assert all(torch.equal(b, c) for b, c in zip(made.network.buffers(), plain.network.buffers(), strict=True))
+    assert made.recorder.replays > 0
 
 
 @pytest.mark.parametrize("failing", ["recording", "replay"])
