@@ -119,8 +119,7 @@ class Recorded:
     def _prepare(self, step: Step, tensors: Tensors, place: int) -> None:
         """A step like any other: the first ones warm up, the next of each place is recorded."""
         state, warming = self._moving.generator.get_state(), self._batches < _WARM_UP
-        # A forward pass has moved these when its backward pass fails to compile; a recording moves nothing.
-        statistics = [buffer.clone() for buffer in self._network.buffers()] if warming else []
+        statistics = [buffer.clone() for buffer in self._network.buffers()] if warming else None
         try:
             if warming:
                 self._warm_up(step, tensors, place)
@@ -133,9 +132,14 @@ class Recorded:
             self._give_up(error, warming or isinstance(error, ReplayError))
             if not isinstance(error, ReplayError):
                 _rewind(self._moving.generator, state)
-                for buffer, was in zip(self._network.buffers(), statistics, strict=False):
-                    buffer.copy_(was)
+                self._restore(statistics)
                 step(self._network, tensors, place)
+
+    def _restore(self, statistics: list[Tensor] | None) -> None:
+        """A forward pass has moved these when its backward pass fails to compile; a recording has moved nothing."""
+        if statistics is not None:
+            for buffer, was in zip(self._network.buffers(), statistics, strict=True):
+                buffer.copy_(was)
 
     def _usual(self, tensors: Tensors) -> bool:
         """The largest batches are the usual ones; a run may be resumed at a small one."""

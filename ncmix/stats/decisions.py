@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from ncmix.stats.chunks import UndefinedError
 from ncmix.stats.means import ClassMeans
-from ncmix.stats.products import squared_norms
+from ncmix.stats.rows import squared_norms
 from ncmix.stats.temperature import Leads, best_temperature, doubts
 
 # e^-80 is nothing beside the largest term, 1; what is smaller is denormal and slow.

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ncmix.stats.chunks import Chunks, StatisticsError, UndefinedError, blocks, working_dtype
-from ncmix.stats.products import finite_rows, gram
+from ncmix.stats.products import gram
+from ncmix.stats.rows import finite_rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,39 +67,29 @@ class Nearest:
 
     Attributes:
         near_KK: row y holds ‖μ_y − m_k‖², infinite where m_k is not known.
-        more_DK: −2m_k as columns, none if `near_RK` is there.
-        near_RK: takes S⁻¹Vᵀd to −2⟨d, m_k⟩ where the m_k are the split's own means; it saves a product with D rows.
+        product_XK: takes what a sample is to −2⟨d, m_k⟩.
+        whitened: whether that is S⁻¹Vᵀd (X = R), for the split's own means, or d itself (X = D).
         hint: None where there is none, or where it has proved of little use.
     """
 
     near_KK: Tensor
-    more_DK: Tensor
-    near_RK: Tensor | None
+    product_XK: Tensor
+    whitened: bool
     hint: Hint | None
 
     def find(self, d_BD: Tensor, length_B: Tensor, t_BR: Tensor, z_BK: Tensor, y_B: Tensor) -> Tensor:
         """The nearest mean (B,) of deviations d with norms ‖d‖, S⁻¹Vᵀd, logits and labels."""
+        sample_BX = t_BR if self.whitened else d_BD
         if self.hint is None:
-            return self.compare(t_BR, self._more(d_BD), y_B)
+            return self._compare(sample_BX, y_B)
         nearest_B, sure_B = self.hint.guess(z_BK, length_B, y_B)
         rest = torch.nonzero(~sure_B).flatten()
         if 2 * len(rest) > len(y_B):
             self.hint = None
         if len(rest):
-            nearest_B[rest] = self.compare(t_BR[rest], self._more(d_BD, rest), y_B[rest])
+            nearest_B[rest] = self._compare(sample_BX[rest], y_B[rest])
         return nearest_B
 
-    def _more(self, d_BD: Tensor, rows: Tensor | None = None) -> Tensor | None:
-        """−2⟨d, m_k⟩ of all or some rows, as far as `compare` needs it."""
-        if self.near_RK is not None:
-            return None
-        return (d_BD if rows is None else d_BD[rows]) @ self.more_DK
-
-    def compare(self, t_BR: Tensor, more_BK: Tensor | None, y_B: Tensor) -> Tensor:
-        """The nearest mean (B,) by all distances, of S⁻¹Vᵀd, or else d times `more_DK`, and labels."""
-        near_BK = self.near_KK.index_select(0, y_B)
-        if self.near_RK is not None:
-            near_BK.addmm_(t_BR, self.near_RK)
-        elif more_BK is not None:
-            near_BK.add_(more_BK)
-        return near_BK.min(1).indices
+    def _compare(self, sample_BX: Tensor, y_B: Tensor) -> Tensor:
+        """The nearest mean (B,) by all distances."""
+        return self.near_KK.index_select(0, y_B).addmm_(sample_BX, self.product_XK).min(1).indices

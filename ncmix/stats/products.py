@@ -1,9 +1,8 @@
-"""Products of a matrix with itself, of which little over half or only the diagonal is computed; which rows are finite.
+"""Products of a matrix with itself, of which little over half is computed: they are symmetric.
 
 Shapes: B rows, C columns.
 """
 
-import torch
 from torch import Tensor
 
 # Columns of a panel, of which only those on and below the diagonal are computed. A multiple of 48, the width of the
@@ -23,14 +22,3 @@ def gram(m_BC: Tensor) -> Tensor:
     lower_BB = m_BC.new_zeros(len(m_BC), len(m_BC))
     add_gram(lower_BB, m_BC.T)
     return lower_BB.tril() + lower_BB.tril(-1).T
-
-
-def finite_rows(m_BC: Tensor) -> Tensor:
-    """Which rows are all numbers (B,)."""
-    low_B, high_B = torch.aminmax(m_BC, dim=1)
-    return torch.isfinite(low_B) & torch.isfinite(high_B)
-
-
-def squared_norms(m_BC: Tensor) -> Tensor:
-    """Of every row, in float64 (B,)."""
-    return torch.linalg.vector_norm(m_BC, dim=1).to(torch.float64).square()

@@ -10,16 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ncmix.stats.means import ClassMeans
+from ncmix.stats.means import ClassMeans, Spectrum
 from ncmix.stats.nearest import Hint, Nearest
-from ncmix.stats.products import finite_rows
+from ncmix.stats.rows import finite_rows
 
-# With fewer classes than this one product of all columns is faster than one for each part, with more it is not. It has
-# the distances, too: there is nothing to hint at.
+# With fewer classes than this one product of all columns is faster than one for each part, with more it is not.
 _NARROW = 64
 
-# With fewer than this, distances to a split's own means are a product so small that nothing is gained by a hint.
-_WIDE = 256
+# From so many on a hint pays: distances to a split's own means are the smaller product.
+_HINTED, _HINTED_OF_OWN = 64, 256
 
 # Rows of a matrix that are this many numbers long, or a multiple, begin where a CPU's product likes them to.
 _ALIGNED = 8
@@ -46,45 +45,49 @@ class Rules:
     @cached_property
     def joined(self) -> Tensor:
         """What d is multiplied by, side by side."""
-        return torch.cat([self.white_DR, self.w_DK, self.nearest.more_DK], 1)
+        return torch.cat([self.white_DR, self.w_DK], 1)
 
     def asked(self, d_BD: Tensor, length_B: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """S⁻¹Vᵀd (B, R), the logits (B, K) and the nearest reference mean (B,), of deviations, ‖d‖ and labels."""
         z_BK = self.logit_KK.index_select(0, y_B)
         if len(self.shift_KD) < _NARROW:
-            parts = [part.shape[1] for part in (self.white_DR, self.w_DK, self.nearest.more_DK)]
-            t_BR, wd_BK, more_BK = (d_BD @ self.joined).split(parts, dim=1)
-            return t_BR, z_BK.add_(wd_BK), self.nearest.compare(t_BR, more_BK, y_B)
-        t_BR = d_BD @ self.white_DR
-        z_BK.addmm_(d_BD, self.w_DK)
+            t_BR, wd_BK = (d_BD @ self.joined).split([self.white_DR.shape[1], self.w_DK.shape[1]], dim=1)
+            z_BK.add_(wd_BK)
+        else:
+            t_BR = d_BD @ self.white_DR
+            z_BK.addmm_(d_BD, self.w_DK)
         return t_BR, z_BK, self.nearest.find(d_BD, length_B, t_BR, z_BK, y_B)
 
 
 def rules(means: ClassMeans, w_KD: Tensor, logit_KK: Tensor, reference_KD: Tensor | None) -> Rules:
     """Of a split's means, the classifier, Wμ_y + b as row y, and reference means, None for the split's own."""
-    white_DR, near_RK, more_DK = w_KD.T[:, :0], None, w_KD.T[:, :0]
     spectrum = None if means.gap or means.spectrum.deficient else means.spectrum
-    if spectrum:
-        white_DR = means.centred.T @ _aligned(spectrum.u_KR / spectrum.s_R**2)
-    if spectrum and (reference_KD is None or torch.equal(reference_KD, means.mean_KD)):
-        m_KD, near_RK = means.centred, -2 * _aligned(spectrum.u_KR * spectrum.s_R**2).T
-        square_K = means.gram.diagonal()
-        near_KK = square_K[:, None] + square_K - 2 * means.gram
-    else:
-        m_KD, near_KK = _distances(means, means.mean_KD if reference_KD is None else reference_KD)
-        more_DK = -2 * m_KD.T
-    dtype = means.dtype
-    w_KD, logit_KK, near_KK = w_KD.to(dtype), logit_KK.to(dtype), near_KK.to(dtype)
-    near_RK = None if near_RK is None else near_RK.to(dtype)
-    pays = _hinted(near_KK, _NARROW if near_RK is None else _WIDE)
-    hint = Hint.of(m_KD.to(dtype), near_KK, w_KD, logit_KK) if pays else None
+    white_DR = means.centred.T @ _aligned(spectrum.u_KR / spectrum.s_R**2) if spectrum else w_KD.T[:, :0]
+    w_KD, logit_KK = w_KD.to(means.dtype), logit_KK.to(means.dtype)
     return Rules(
-        shift_KD=means.filled.to(dtype),
-        white_DR=white_DR.to(dtype),
+        shift_KD=means.filled.to(means.dtype),
+        white_DR=white_DR.to(means.dtype),
         w_DK=w_KD.T,
         logit_KK=logit_KK,
-        nearest=Nearest(near_KK, more_DK.to(dtype), near_RK, hint),
+        nearest=_nearest(means, spectrum, w_KD, logit_KK, reference_KD),
     )
+
+
+def _nearest(
+    means: ClassMeans, spectrum: Spectrum | None, w_KD: Tensor, logit_KK: Tensor, reference_KD: Tensor | None
+) -> Nearest:
+    own = reference_KD is None or torch.equal(reference_KD, means.mean_KD)
+    if own and spectrum:
+        m_KD, square_K = means.centred, means.gram.diagonal()
+        near_KK = square_K[:, None] + square_K - 2 * means.gram
+        product_XK = -2 * _aligned(spectrum.u_KR * spectrum.s_R**2).T
+    else:
+        m_KD, near_KK = _distances(means, means.mean_KD if reference_KD is None else reference_KD)
+        product_XK = -2 * m_KD.T
+    near_KK, whitened = near_KK.to(means.dtype), bool(own and spectrum)
+    pays = _pays(near_KK, _HINTED_OF_OWN if whitened else _HINTED)
+    hint = Hint.of(m_KD.to(means.dtype), near_KK, w_KD, logit_KK) if pays else None
+    return Nearest(near_KK, product_XK.to(means.dtype), whitened, hint)
 
 
 def _aligned(m_KR: Tensor) -> Tensor:
@@ -92,8 +95,8 @@ def _aligned(m_KR: Tensor) -> Tensor:
     return pad(m_KR, (0, -m_KR.shape[1] % _ALIGNED)) if len(m_KR) >= _NARROW else m_KR
 
 
-def _hinted(near_KK: Tensor, fewest: int) -> bool:
-    """Whether a hint pays: for so many classes, all known, and where it is no trouble to look what is left to do."""
+def _pays(near_KK: Tensor, fewest: int) -> bool:
+    """Whether a hint does: for so many classes, all known, and where it is no trouble to look what is left to do."""
     return near_KK.device.type == "cpu" and len(near_KK) >= fewest and bool(torch.isfinite(near_KK).all())
 
 

@@ -12,7 +12,8 @@ from ncmix.numerics import arithmetic
 from ncmix.stats.chunks import Chunks, StatisticsError, blocks
 from ncmix.stats.decisions import Decisions, Judge
 from ncmix.stats.means import ClassMeans, class_means
-from ncmix.stats.products import finite_rows, gram, squared_norms
+from ncmix.stats.products import gram
+from ncmix.stats.rows import finite_rows, squared_norms
 from ncmix.stats.rules import Rules, rules
 from ncmix.stats.spread import Spread, spread
 from ncmix.stats.temperature import Leads

@@ -24,7 +24,7 @@ def scene(duality, spread=1.0, bias=0.0, seed=0):
 def nearest(m_KD, w_KD, b_K):
     """What finds the nearest of these means, with the hint that this classifier gives."""
     near_KK, logit_KK = torch.cdist(m_KD, m_KD).square(), m_KD @ w_KD.T + b_K
-    return Nearest(near_KK, -2 * m_KD.T, None, Hint.of(m_KD, near_KK, w_KD, logit_KK)), logit_KK
+    return Nearest(near_KK, -2 * m_KD.T, False, Hint.of(m_KD, near_KK, w_KD, logit_KK)), logit_KK
 
 
 def by_definition(d_BD, y_B, m_KD):
@@ -116,16 +116,16 @@ def test_tables_are_the_same_with_and_without(monkeypatch, reference):
     h_ND = (mean_KD + noise_NKD - noise_NKD.mean(0)).flatten(0, 1)
     w_KD = mean_KD + 0.002 * torch.randn(300, 64, generator=g)
     asked, found = [], []
-    compare = Nearest.compare
+    compare = Nearest._compare
 
-    def counted(self, t_BR, more_BK, y_B):
+    def counted(self, sample_BX, y_B):
         asked.append(len(y_B))
-        return compare(self, t_BR, more_BK, y_B)
+        return compare(self, sample_BX, y_B)
 
-    monkeypatch.setattr(Nearest, "compare", counted)
+    monkeypatch.setattr(Nearest, "_compare", counted)
     for hinted in (True, False):
         if not hinted:
-            monkeypatch.setattr(rules, "_hinted", lambda *_: False)
+            monkeypatch.setattr(rules, "_pays", lambda *_: False)
         means_KD = mean_KD if reference else None
         found.append(metrics.tabulate("test", stats.statistics([(h_ND, y_N)], w_KD, reference_KD=means_KD)))
         asked.append(-1)

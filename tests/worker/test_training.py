@@ -89,25 +89,27 @@ def test_a_failure_has_a_reason(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_worker_can_decide_what_auto_means(
-    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("NCMIX_DEVICE", "cuda", "The device 'cuda' was asked for, but PyTorch sees no GPU here ("),
+        pytest.param(
+            "CUDA_VISIBLE_DEVICES",
+            "GPU-aaaa-1",
+            "This slot has GPU GPU-aaaa-1, but PyTorch cannot use it: ",
+            marks=pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="PyTorch is built for the CPU"),
+        ),
+    ],
+)
+def test_what_is_to_be_on_a_gpu_does_not_train_on_the_cpu_unseen(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
 ) -> None:
-    monkeypatch.setenv("NCMIX_DEVICE", "cuda")
+    """As the worker is told, or as its slot has one; a spec may still ask for the CPU."""
+    monkeypatch.setenv(variable, value)
     outcome = train(_lease(database, settings), threading.Event())
     assert outcome.reason is not None
     assert outcome.reason.code == "device_missing"
-    assert train(_lease(database, settings, device="cpu", epochs=1), threading.Event()).kind == "finished"
-
-
-@pytest.mark.skipif(torch.cuda.is_available() or not torch.backends.cuda.is_built(), reason="PyTorch would use a GPU")
-def test_a_slot_on_a_gpu_does_not_train_on_the_cpu_unseen(
-    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aaaa-1")
-    outcome = train(_lease(database, settings), threading.Event())
-    assert outcome.reason is not None
-    assert outcome.reason.code == "device_missing"
-    assert outcome.reason.message.startswith("This slot has GPU GPU-aaaa-1, but PyTorch cannot use it: ")
+    assert outcome.reason.message.startswith(sentence)
     assert train(_lease(database, settings, device="cpu", epochs=1), threading.Event()).kind == "finished"
 
 
